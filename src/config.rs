@@ -1,0 +1,213 @@
+//! What a crawl was asked to do, after the command line and `--config` have been understood.
+//!
+//! What must hold: a [`Config`] is complete and checked; nothing later parses text that a user typed. Defaults live
+//! here and in [`crate::limits`] only.
+
+use crate::limits;
+use crate::time::{MILLISECOND, SECOND, Tick};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// Which hosts belong to the crawl.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Scope {
+    /// The hosts of the seeds.
+    #[default]
+    Hosts,
+    /// The registrable domains of the seeds, by the Public Suffix List.
+    Domains,
+    /// Every host.
+    Any,
+}
+
+/// Which assets of a page are fetched along with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Assets {
+    /// None.
+    None,
+    /// Images: `img`, `srcset`, `picture`, icons, posters.
+    #[default]
+    Images,
+    /// Images, stylesheets and what they import, scripts, media, fonts, objects.
+    All,
+}
+
+/// Whether robots.txt is obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Robots {
+    /// RFC 9309.
+    #[default]
+    Obey,
+    /// Neither fetched nor obeyed; for sites of one's own.
+    Ignore,
+}
+
+/// A `--resolve HOST:PORT:ADDR`: a name (or `*.name` for all below it) that is not looked up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolveRule {
+    /// Lower-case name, without the `*.`.
+    pub name: String,
+    /// It covers all names below `name`, not `name` itself.
+    pub below: bool,
+    /// The port it holds for; `None` for all (`*`).
+    pub port: Option<u16>,
+    /// The address to use.
+    pub address: IpAddr,
+}
+
+/// A crawl, as asked for.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Crawl directory.
+    pub dir: PathBuf,
+    /// Seed URLs as given, one each, with where they stand (`seeds.txt:3`).
+    pub seeds: Vec<(String, String)>,
+    /// Stop after this much time in this run.
+    pub run_for: Option<Tick>,
+    /// Stop after this many pages over the whole crawl.
+    pub max_pages: Option<u64>,
+    /// Links between a seed and a page at most.
+    pub max_depth: Option<u16>,
+    /// Which hosts belong to the crawl.
+    pub scope: Scope,
+    /// Only URLs that match one of these, seeds excepted; empty: all.
+    pub include: Vec<String>,
+    /// No URL that matches one of these.
+    pub exclude: Vec<String>,
+    /// User-Agent field; its first product token is matched in robots.txt.
+    pub user_agent: String,
+    /// From field and part of the User-Agent: where a webmaster can complain.
+    pub contact: Option<String>,
+    /// Pause between two fetches of one host.
+    pub delay: Tick,
+    /// Pause between two fetches of one address.
+    pub ip_delay: Tick,
+    /// Fetches of one host at once.
+    pub per_host: u16,
+    /// Whether robots.txt is obeyed.
+    pub robots: Robots,
+    /// Which assets are fetched.
+    pub assets: Assets,
+    /// Pages on their way at once.
+    pub concurrency: usize,
+    /// Memory budget, bytes.
+    pub memory: u64,
+    /// Address ranges opened although they are not globally reachable.
+    pub allow_net: Vec<ipnet::IpNet>,
+    /// Names that are not looked up.
+    pub resolve: Vec<ResolveRule>,
+    /// Body bytes stored at most.
+    pub max_body: usize,
+    /// Most seconds of work that a crash may cost.
+    pub checkpoint_every: Tick,
+    /// Further copy of report.json.
+    pub report: Option<PathBuf>,
+    /// Refuse a directory that holds a crawl.
+    pub fresh: bool,
+    /// No status line.
+    pub quiet: bool,
+    /// Clocks of a fetch.
+    pub clocks: FetchClocks,
+}
+
+/// Time limits of one fetch.
+#[derive(Clone, Copy, Debug)]
+pub struct FetchClocks {
+    /// Until the connection stands.
+    pub connect: Tick,
+    /// From the request to the first byte.
+    pub first_byte: Tick,
+    /// Window over which the minimum rate is measured.
+    pub rate_window: Tick,
+    /// Slowest acceptable body, bytes a second.
+    pub rate_min: u64,
+    /// The whole fetch.
+    pub total: Tick,
+    /// How long a kept connection may lie idle.
+    pub idle: Tick,
+}
+
+impl Default for FetchClocks {
+    fn default() -> Self {
+        Self {
+            connect: limits::CONNECT_MS * MILLISECOND,
+            first_byte: limits::FIRST_BYTE_MS * MILLISECOND,
+            rate_window: limits::RATE_WINDOW_MS * MILLISECOND,
+            rate_min: limits::RATE_BYTES_PER_S_MIN,
+            total: limits::TOTAL_MS * MILLISECOND,
+            idle: limits::IDLE_CONNECTION_MS * MILLISECOND,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("checkpoints"),
+            seeds: Vec::new(),
+            run_for: None,
+            max_pages: None,
+            max_depth: None,
+            scope: Scope::default(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            user_agent: default_user_agent(),
+            contact: None,
+            delay: SECOND,
+            ip_delay: 0,
+            per_host: 1,
+            robots: Robots::default(),
+            assets: Assets::default(),
+            concurrency: limits::CONCURRENCY_DEFAULT,
+            memory: 8 << 30,
+            allow_net: Vec::new(),
+            resolve: Vec::new(),
+            max_body: limits::BODY_BYTES_DEFAULT,
+            checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
+            report: None,
+            fresh: false,
+            quiet: false,
+            clocks: FetchClocks::default(),
+        }
+    }
+}
+
+/// `cyclosa/VERSION`.
+pub fn default_user_agent() -> String {
+    concat!("cyclosa/", env!("CARGO_PKG_VERSION")).to_string()
+}
+
+/// Address of a name by the `--resolve` rules; the first that fits.
+pub fn resolve_rule(rules: &[ResolveRule], name: &str, port: u16) -> Option<SocketAddr> {
+    rules
+        .iter()
+        .find(|r| {
+            r.port.is_none_or(|p| p == port)
+                && if r.below {
+                    name.strip_suffix(r.name.as_str())
+                        .is_some_and(|head| head.ends_with('.') && head.len() > 1)
+                } else {
+                    name == r.name
+                }
+        })
+        .map(|r| SocketAddr::new(r.address, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_covers_names_below_and_not_the_name() {
+        let rules = [ResolveRule {
+            name: "web.test".into(),
+            below: true,
+            port: Some(8080),
+            address: IpAddr::from([127, 0, 0, 1]),
+        }];
+        assert!(resolve_rule(&rules, "h0.web.test", 8080).is_some());
+        assert!(resolve_rule(&rules, "web.test", 8080).is_none());
+        assert!(resolve_rule(&rules, "xweb.test", 8080).is_none());
+        assert!(resolve_rule(&rules, "h0.web.test", 80).is_none());
+    }
+}
