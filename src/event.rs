@@ -495,3 +495,19 @@ pub struct Cut {
     /// How long the cut took, nanoseconds.
     pub cut_ns: u64,
 }
+
+/// From the store to the checkpointer, in order.
+pub enum StoreNote {
+    /// A segment was opened (or reopened at a restore). The twins are opened before the first write and kept, so that no
+    /// write-back error is missed; the checkpointer syncs through them.
+    Opened {
+        /// Its number.
+        segment: u32,
+        /// The segment itself.
+        data: Box<dyn crate::disk::DiskFile>,
+        /// Its index.
+        index: Box<dyn crate::disk::DiskFile>,
+    },
+    /// The store stands at a marker.
+    Mark(Mark),
+}
