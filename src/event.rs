@@ -511,3 +511,14 @@ pub enum StoreNote {
     /// The store stands at a marker.
     Mark(Mark),
 }
+
+/// What tells one crawl from another; written in the header of every file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrawlIdentity {
+    /// Random, made once.
+    pub id: [u8; 16],
+    /// Key of the URL fingerprints; never shown.
+    pub key: [u8; 32],
+    /// When the crawl began.
+    pub created: Wall,
+}
