@@ -1,1 +1,382 @@
-//! (in progress)
+//! The frontier: the single writer that decides what is fetched when.
+//!
+//! The life of a URL: a link (or seed, or redirect) is *discovered* once, by its fingerprint. It is excluded or dropped
+//! for a counted reason, or it joins its host's queue. A host with something queued is *waiting* for its delay or
+//! *ready*; a ready host first gets its address, then its robots.txt, then one URL after the other is *ordered*: it is in
+//! flight until its page comes back, and then done with one outcome, or queued again for another try.
+//!
+//! ```text
+//! discovered ─► admit ─► queue ─► dispatch ─► (fetch, parse) ─► answer ─► commit ─► store
+//!                 │                  │                            │
+//!              excluded           excluded (robots)            queued again, or failed
+//!              dropped
+//! ```
+//!
+//! What must hold:
+//! * determinism: a function of (state, now, input); no clock, no file, no thread, no unseeded number;
+//! * balance: [`Counters::balances`] after every call;
+//! * everything a crash may not lose is in the journal ([`journal`]) or in the host records ([`hosts`]); queues, seen
+//!   table, schedule and look-ups are rebuilt from them; addresses, open jobs and pauses per address are forgotten;
+//! * at most one robots or resolve job per host is under way.
+//!
+//! Deliberately absent: parsing, sockets, files, and waiting of any kind.
+
+mod admit;
+mod answer;
+pub mod counters;
+pub mod cut;
+mod dispatch;
+pub mod hosts;
+pub mod journal;
+pub mod log;
+pub mod policy;
+pub mod pool;
+pub mod queue;
+pub mod restore;
+pub mod schedule;
+pub mod seen;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
+use crate::protocol::robots::Rules;
+use crate::protocol::url::Fingerprinter;
+use crate::time::Tick;
+use counters::Counters;
+use hosts::Hosts;
+use journal::Journal;
+use policy::Policy;
+use pool::PagePool;
+use queue::{Pool, Queue, Queued};
+use schedule::{Place, Schedule};
+use seen::SeenSet;
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// Media types counted one by one; further ones count together.
+const MIMES_MAX: usize = 256;
+
+/// The soft part of a host: rebuilt or forgotten at a restore.
+#[derive(Default)]
+struct Live {
+    queue: Queue,
+    place: Place,
+    in_flight: u16,
+    /// A resolve or robots job for this host is under way.
+    job: bool,
+    /// Tries of the current job so far.
+    job_tries: u8,
+    /// When the host's turn for its address comes; 0: not asked.
+    ip_turn: Tick,
+    address: Option<SocketAddr>,
+    address_until: Tick,
+    /// Kept where robots.txt has rules for us.
+    rules: Option<Box<Rules>>,
+    /// Everything queued here ends this way.
+    ending: Option<Ending>,
+}
+
+/// Why a host is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// Its URLs end with this outcome.
+    Failed(crate::event::Outcome),
+    /// It has no address that we may connect to.
+    Refused,
+}
+
+/// A robots.txt on its way, where it redirected to another host.
+struct RobotsDetour {
+    url: Vec<u8>,
+    path_at: u16,
+    target: HostId,
+    redirects: u8,
+}
+
+/// A URL in flight: enough to find it in the log again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InFlight {
+    /// Its host.
+    pub host: HostId,
+    /// Its number in the host's queue.
+    pub seq: u32,
+}
+
+/// Slots of URLs in flight; a page carries its slot's number.
+#[derive(Default)]
+struct Ledger {
+    slots: Vec<Option<InFlight>>,
+    free: Vec<u32>,
+}
+
+impl Ledger {
+    fn enter(&mut self, it: InFlight) -> u32 {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.slots[slot as usize] = Some(it);
+        slot
+    }
+
+    fn leave(&mut self, slot: u32) -> InFlight {
+        self.free.push(slot);
+        self.slots[slot as usize]
+            .take()
+            .expect("a fetched page left from this slot")
+    }
+
+    fn iter(&self) -> impl Iterator<Item = InFlight> + '_ {
+        self.slots.iter().flatten().copied()
+    }
+}
+
+/// Figures for the status line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gauge {
+    /// Hosts known.
+    pub hosts: usize,
+    /// Hosts that may be fetched from now.
+    pub ready: usize,
+    /// Hosts that wait for their delay.
+    pub waiting: usize,
+    /// Resolve and robots jobs under way.
+    pub jobs: usize,
+    /// Pages on their way, jobs included.
+    pub away: usize,
+    /// Credits left.
+    pub credits: usize,
+    /// Bytes of queued text, seen set and host records.
+    pub bytes: usize,
+}
+
+/// What keeps the frontier from giving another order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// Nothing: a host is ready and a credit is left.
+    Nothing,
+    /// All pages are on their way.
+    Credits,
+    /// Every host with something queued is busy or waits for its delay.
+    Politeness,
+    /// Hosts wait for an address or a robots.txt.
+    Jobs,
+    /// Nothing is queued.
+    Dry,
+    /// No more orders are given.
+    Stopped,
+}
+
+/// The frontier. See the module's page.
+pub struct Frontier {
+    policy: Policy,
+    fingerprinter: Fingerprinter,
+    seen: SeenSet,
+    hosts: Hosts,
+    live: Vec<Live>,
+    queues: Pool,
+    schedule: Schedule,
+    ledger: Ledger,
+    pool: PagePool,
+    journal: Journal,
+    counters: Counters,
+    mimes: HashMap<Vec<u8>, u64>,
+    detours: HashMap<HostId, RobotsDetour>,
+    ip_next: HashMap<IpAddr, Tick>,
+    jobs: usize,
+    stopped: bool,
+    seen_bytes_max: usize,
+    orders: Vec<Box<Page>>,
+    commits: VecDeque<Commit>,
+    /// Reused by dispatch.
+    popped: Queued,
+}
+
+impl Frontier {
+    /// An empty frontier.
+    pub fn new(config: &Config, identity: &CrawlIdentity) -> Result<Self> {
+        let seen_bytes = usize::try_from(config.memory / 4).unwrap_or(usize::MAX);
+        Ok(Self {
+            policy: Policy::new(config)?,
+            fingerprinter: Fingerprinter::new(&identity.key),
+            seen: SeenSet::new(1 << 16, seen_bytes),
+            hosts: Hosts::new(),
+            live: Vec::new(),
+            queues: Pool::default(),
+            schedule: Schedule::default(),
+            ledger: Ledger::default(),
+            pool: PagePool::new(config.concurrency),
+            journal: Journal::default(),
+            counters: Counters::default(),
+            mimes: HashMap::new(),
+            detours: HashMap::new(),
+            ip_next: HashMap::new(),
+            jobs: 0,
+            stopped: false,
+            seen_bytes_max: seen_bytes,
+            orders: Vec::new(),
+            commits: VecDeque::new(),
+            popped: Queued::default(),
+        })
+    }
+
+    /// Takes a page back from the store.
+    pub fn returned(&mut self, page: Box<Page>) {
+        self.pool.put(page);
+    }
+
+    /// Orders given since the last call, for the lanes.
+    pub fn orders(&mut self) -> std::vec::Drain<'_, Box<Page>> {
+        self.orders.drain(..)
+    }
+
+    /// The next commit for the store, in order.
+    pub fn next_commit(&mut self) -> Option<Commit> {
+        self.commits.pop_front()
+    }
+
+    /// The next delta for the checkpointer, in order.
+    pub fn next_delta(&mut self) -> Option<Delta> {
+        self.journal.next_delta()
+    }
+
+    /// Puts a delta back that could not be handed over.
+    pub fn undo_delta(&mut self, delta: Delta) {
+        self.journal.undo_delta(delta);
+    }
+
+    /// Deltas that wait to be handed over.
+    pub fn deltas_waiting(&self) -> usize {
+        self.journal.waiting()
+    }
+
+    /// Gives no more orders. What is on its way comes back and is committed.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// Whether nothing is on its way any more (answers, commits and returns all in).
+    pub fn is_settled(&self) -> bool {
+        self.pool.away() == 0 && self.commits.is_empty() && self.orders.is_empty()
+    }
+
+    /// Whether every discovered URL has ended.
+    pub fn is_dry(&self) -> bool {
+        self.counters.queued == 0 && self.counters.in_flight == 0 && self.jobs == 0
+    }
+
+    /// Whether `--max-pages` is reached.
+    pub fn reached_max_pages(&self) -> bool {
+        self.counters.pages >= self.policy.max_pages
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Pages by media type.
+    pub fn mimes(&self) -> &HashMap<Vec<u8>, u64> {
+        &self.mimes
+    }
+
+    /// The hosts with the most pages: (origin, pages, body bytes), most first.
+    pub fn top_hosts(&self, most: usize) -> Vec<(String, u64, u64)> {
+        let mut by_pages: Vec<HostId> = (0..self.hosts.len() as HostId).collect();
+        by_pages.sort_by_key(|h| (std::cmp::Reverse(self.hosts.get(*h).pages), *h));
+        by_pages
+            .into_iter()
+            .take(most)
+            .filter(|h| self.hosts.get(*h).pages > 0)
+            .map(|h| {
+                let record = self.hosts.get(h);
+                let origin = String::from_utf8_lossy(self.hosts.origin(h)).into_owned();
+                (origin, u64::from(record.pages), record.bytes)
+            })
+            .collect()
+    }
+
+    /// Figures for the status line.
+    pub fn gauge(&self) -> Gauge {
+        Gauge {
+            hosts: self.hosts.len(),
+            ready: self.schedule.ready_len(),
+            waiting: self.schedule.waiting_len(),
+            jobs: self.jobs,
+            away: self.pool.away(),
+            credits: self.pool.len(),
+            bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
+        }
+    }
+
+    /// When a waiting host is due next.
+    pub fn next_tick(&self) -> Option<Tick> {
+        self.schedule.next_tick()
+    }
+
+    /// What keeps the frontier from giving another order.
+    pub fn hold(&self) -> Hold {
+        if self.stopped {
+            Hold::Stopped
+        } else if self.counters.queued == 0 {
+            Hold::Dry
+        } else if self.pool.is_empty() {
+            Hold::Credits
+        } else if self.schedule.ready_len() > 0 {
+            Hold::Nothing
+        } else if self.jobs > 0 {
+            Hold::Jobs
+        } else {
+            Hold::Politeness
+        }
+    }
+
+    /// Buckets of the seen table that should be allocated elsewhere, if any.
+    pub fn wanted_table(&self) -> Option<usize> {
+        self.seen.wanted_table()
+    }
+
+    /// Hands in such a table.
+    pub fn give_table(&mut self, table: seen::Table) {
+        self.seen.give_table(table);
+    }
+
+    /// A table to be freed elsewhere.
+    pub fn take_retired_table(&mut self) -> Option<seen::Table> {
+        self.seen.take_retired()
+    }
+
+    /// Puts a host where it belongs: nowhere, among the ready, or among the waiting.
+    fn wake(&mut self, host: HostId, now: Tick) {
+        let live = &mut self.live[host as usize];
+        if live.place != Place::Nowhere
+            || live.job
+            || live.queue.is_empty()
+            || live.in_flight >= self.policy.per_host
+        {
+            return;
+        }
+        let at = self.hosts.get(host).next_at.max(live.ip_turn);
+        if at <= now {
+            live.place = Place::Ready;
+            self.schedule.ready(host);
+        } else {
+            live.place = Place::Waiting;
+            self.schedule.wait(host, at);
+        }
+    }
+
+    /// The host of an origin, added if need be; `None` where the table of hosts is full.
+    fn intern(&mut self, origin: &[u8]) -> Option<HostId> {
+        let key = self.fingerprinter.of(origin);
+        if let Some(host) = self.hosts.find(key) {
+            return Some(host);
+        }
+        if self.hosts.len() >= crate::limits::HOSTS_MAX {
+            return None;
+        }
+        self.journal.url(&log::Record::Host { origin });
+        self.live.push(Live::default());
+        Some(self.hosts.add(key, origin))
+    }
+}

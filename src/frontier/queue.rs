@@ -1,0 +1,250 @@
+//! The hosts' queues: first in, first out, URL text included, in memory.
+//!
+//! What must hold:
+//! * memory is proportional to what is queued: a queue is a chain of small blocks, given back as they are read;
+//! * pushing and popping move bytes only; nothing is allocated per URL once the pool has grown;
+//! * derived state: never saved, rebuilt from the URL log.
+//!
+//! Deliberately absent: looking into a queue, removal from the middle, priorities.
+
+/// Bytes of a block that carry text; with the link to the next block it fills four cache lines.
+const BLOCK_TEXT: usize = 252;
+/// Blocks allocated at once (1 MiB), so that growing the pool never copies.
+const CHUNK_BLOCKS: usize = 4_096;
+/// No block.
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct Block {
+    next: u32,
+    text: [u8; BLOCK_TEXT],
+}
+
+/// A queued URL without its origin, which the host knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// Keyed fingerprint of the URL.
+    pub fingerprint: u64,
+    /// Links between a seed and it.
+    pub depth: u16,
+    /// How it was found ([`crate::event::LinkKind`] as a number).
+    pub kind: u8,
+    /// Redirects that led to it in a row.
+    pub redirects: u8,
+    /// Tries so far.
+    pub tries: u8,
+    /// Path and query.
+    pub target: Vec<u8>,
+}
+
+/// Bytes in front of a target: fingerprint, depth, kind, redirects, tries, length.
+const HEAD: usize = 8 + 2 + 1 + 1 + 1 + 2;
+
+/// One host's queue; all its text lies in a [`Pool`].
+#[derive(Clone, Copy, Debug)]
+pub struct Queue {
+    first: u32,
+    last: u32,
+    read_at: u16,
+    write_at: u16,
+    len: u32,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            first: NONE,
+            last: NONE,
+            read_at: 0,
+            write_at: 0,
+            len: 0,
+        }
+    }
+}
+
+impl Queue {
+    /// Queued URLs.
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The blocks of all queues.
+#[derive(Default)]
+pub struct Pool {
+    chunks: Vec<Box<[Block; CHUNK_BLOCKS]>>,
+    free: Vec<u32>,
+    used: usize,
+}
+
+impl Pool {
+    /// Bytes in use by queues.
+    pub fn bytes_used(&self) -> usize {
+        self.used * size_of::<Block>()
+    }
+
+    /// Adds a URL at the end of `queue`.
+    pub fn push(&mut self, queue: &mut Queue, item: &Queued) {
+        let mut head = [0u8; HEAD];
+        head[..8].copy_from_slice(&item.fingerprint.to_le_bytes());
+        head[8..10].copy_from_slice(&item.depth.to_le_bytes());
+        head[10] = item.kind;
+        head[11] = item.redirects;
+        head[12] = item.tries;
+        head[13..].copy_from_slice(&(item.target.len() as u16).to_le_bytes());
+        self.write(queue, &head);
+        self.write(queue, &item.target);
+        queue.len += 1;
+    }
+
+    /// Takes the first URL of `queue` into `item`, reusing its buffer; false if there is none.
+    pub fn pop(&mut self, queue: &mut Queue, item: &mut Queued) -> bool {
+        if queue.len == 0 {
+            return false;
+        }
+        let mut head = [0u8; HEAD];
+        self.read(queue, &mut head);
+        let word = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+        item.fingerprint = u64::from_le_bytes(head[..8].try_into().expect("eight bytes"));
+        item.depth = word(8);
+        item.kind = head[10];
+        item.redirects = head[11];
+        item.tries = head[12];
+        item.target.clear();
+        item.target.resize(usize::from(word(13)), 0);
+        let mut target = std::mem::take(&mut item.target);
+        self.read(queue, &mut target);
+        item.target = target;
+        queue.len -= 1;
+        if queue.len == 0 {
+            self.release(queue.first);
+            *queue = Queue::default();
+        }
+        true
+    }
+
+    fn block(&mut self, n: u32) -> &mut Block {
+        &mut self.chunks[n as usize / CHUNK_BLOCKS][n as usize % CHUNK_BLOCKS]
+    }
+
+    fn take_block(&mut self) -> u32 {
+        if self.free.is_empty() {
+            let base = (self.chunks.len() * CHUNK_BLOCKS) as u32;
+            let empty = Block {
+                next: NONE,
+                text: [0; BLOCK_TEXT],
+            };
+            let chunk = vec![empty; CHUNK_BLOCKS].into_boxed_slice();
+            self.chunks
+                .push(chunk.try_into().ok().expect("a chunk has CHUNK_BLOCKS"));
+            self.free
+                .extend((base..base + CHUNK_BLOCKS as u32).rev());
+        }
+        self.used += 1;
+        let n = self.free.pop().expect("a chunk was just added");
+        self.block(n).next = NONE;
+        n
+    }
+
+    fn release(&mut self, n: u32) {
+        self.used -= 1;
+        self.free.push(n);
+    }
+
+    fn write(&mut self, queue: &mut Queue, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if queue.last == NONE {
+                queue.first = self.take_block();
+                queue.last = queue.first;
+                (queue.read_at, queue.write_at) = (0, 0);
+            } else if usize::from(queue.write_at) == BLOCK_TEXT {
+                let next = self.take_block();
+                self.block(queue.last).next = next;
+                (queue.last, queue.write_at) = (next, 0);
+            }
+            let at = usize::from(queue.write_at);
+            let n = bytes.len().min(BLOCK_TEXT - at);
+            self.block(queue.last).text[at..at + n].copy_from_slice(&bytes[..n]);
+            queue.write_at += n as u16;
+            bytes = &bytes[n..];
+        }
+    }
+
+    fn read(&mut self, queue: &mut Queue, mut into: &mut [u8]) {
+        while !into.is_empty() {
+            if usize::from(queue.read_at) == BLOCK_TEXT {
+                let done = queue.first;
+                queue.first = self.block(done).next;
+                queue.read_at = 0;
+                self.release(done);
+            }
+            let at = usize::from(queue.read_at);
+            let n = into.len().min(BLOCK_TEXT - at);
+            into[..n].copy_from_slice(&self.block(queue.first).text[at..at + n]);
+            queue.read_at += n as u16;
+            into = &mut into[n..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    fn item(n: u64, len: usize) -> Queued {
+        Queued {
+            fingerprint: n,
+            depth: n as u16,
+            kind: n as u8,
+            redirects: 1,
+            tries: 2,
+            target: (0..len).map(|i| (n as usize + i) as u8).collect(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn queues_agree_with_deques(ops in prop::collection::vec((0usize..3, any::<bool>(), 0usize..700), 1..400)) {
+            let mut pool = Pool::default();
+            let mut queues = [Queue::default(); 3];
+            let mut twins: [VecDeque<Queued>; 3] = Default::default();
+            let mut got = Queued::default();
+            for (n, (which, push, len)) in ops.into_iter().enumerate() {
+                if push {
+                    let it = item(n as u64, len);
+                    pool.push(&mut queues[which], &it);
+                    twins[which].push_back(it);
+                } else {
+                    let some = pool.pop(&mut queues[which], &mut got);
+                    let want = twins[which].pop_front();
+                    prop_assert_eq!(some.then(|| got.clone()), want);
+                }
+                prop_assert_eq!(queues[which].len() as usize, twins[which].len());
+            }
+        }
+    }
+
+    #[test]
+    fn read_blocks_are_given_back() {
+        let mut pool = Pool::default();
+        let mut queue = Queue::default();
+        let mut got = Queued::default();
+        for round in 0..50 {
+            for n in 0..200 {
+                pool.push(&mut queue, &item(n, 100));
+            }
+            for n in 0..200 {
+                assert!(pool.pop(&mut queue, &mut got), "round {round}, item {n}");
+            }
+            assert_eq!(pool.bytes_used(), 0);
+        }
+        assert_eq!(pool.chunks.len(), 1);
+    }
+}
