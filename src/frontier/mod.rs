@@ -29,12 +29,16 @@ mod dispatch;
 pub mod hosts;
 pub mod journal;
 pub mod log;
+#[cfg(test)]
+mod naive;
 pub mod policy;
 pub mod pool;
 pub mod queue;
 pub mod restore;
 pub mod schedule;
 pub mod seen;
+#[cfg(test)]
+mod tests;
 
 use crate::config::Config;
 use crate::error::Result;
