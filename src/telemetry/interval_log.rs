@@ -167,10 +167,9 @@ struct Found {
 
 /// `None` where the header is not one of ours.
 fn examine(file: &mut File, len: u64) -> io::Result<Option<Found>> {
-    let mut head = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(HEAD_BYTES).read_to_end(&mut head)?;
-    let base = IntervalLogIterator::new(whole_lines(&head))
+    let head = read_at(file, 0, len.min(HEAD_BYTES))?;
+    let header_end = memchr::memrchr(b'\n', &head).map_or(0, |at| at + 1);
+    let base = IntervalLogIterator::new(&head[..header_end])
         .map_while(|entry| entry.ok())
         .find_map(|entry| match entry {
             LogEntry::BaseTime(t) => Some(t),
@@ -179,13 +178,10 @@ fn examine(file: &mut File, len: u64) -> io::Result<Option<Found>> {
     let Some(base) = base else {
         return Ok(None);
     };
-    let tail_at = len.saturating_sub(TAIL_BYTES);
-    let mut tail = Vec::new();
-    file.seek(SeekFrom::Start(tail_at))?;
-    file.take(TAIL_BYTES).read_to_end(&mut tail)?;
-    let whole = whole_lines(&tail);
+    let len = whole_len(file, len)?;
+    let tail = read_at(file, len.saturating_sub(TAIL_BYTES), len)?;
     // Lines are sorted by start, but what cannot be parsed is skipped rather than trusted: take the latest end.
-    let end = whole
+    let end = tail
         .split_inclusive(|&b| b == b'\n')
         .filter_map(|line| IntervalLogIterator::new(line).next()?.ok())
         .filter_map(|entry| match entry {
@@ -196,15 +192,29 @@ fn examine(file: &mut File, len: u64) -> io::Result<Option<Found>> {
         .unwrap_or_default();
     Ok(Some(Found {
         base,
-        len: tail_at + whole.len() as u64,
+        len,
         end: end.saturating_add(Duration::from_nanos(MILLISECOND)),
     }))
 }
 
-/// `bytes` up to and including its last line break.
-fn whole_lines(bytes: &[u8]) -> &[u8] {
-    let end = memchr::memrchr(b'\n', bytes).map_or(0, |at| at + 1);
-    &bytes[..end]
+/// Length up to and including the last line break. A power failure can leave any number of zeros behind it.
+fn whole_len(file: &mut File, len: u64) -> io::Result<u64> {
+    let mut until = len;
+    while until > 0 {
+        let from = until.saturating_sub(TAIL_BYTES);
+        if let Some(at) = memchr::memrchr(b'\n', &read_at(file, from, until)?) {
+            return Ok(from + at as u64 + 1);
+        }
+        until = from;
+    }
+    Ok(0)
+}
+
+fn read_at(file: &mut File, from: u64, until: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(from))?;
+    file.take(until - from).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -282,6 +292,8 @@ mod tests {
         let whole = log.len();
         write(&mut log, SECOND, &[("fetch", &some)]);
         log.file.set_len(whole + 17).expect("torn");
+        // The length reached the disk, the bytes did not.
+        log.file.set_len(whole + 3 * TAIL_BYTES).expect("zeros");
         drop(log);
         let mut log = IntervalLog::open(dir.path(), 0, WALL + 5_000).expect("reopens");
         write(&mut log, 0, &[("body", &some)]);

@@ -27,9 +27,12 @@ mod limiter;
 mod measure;
 mod recorder;
 mod report;
+mod report_build;
 mod report_json;
 mod report_tables;
 mod report_text;
+#[cfg(test)]
+mod sample;
 mod sheet;
 mod status;
 mod text;

@@ -116,7 +116,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report_text::tests::sample;
+    use super::super::sample::sample;
     use super::*;
     use crate::error::Fault;
 

@@ -102,7 +102,7 @@ mod tests {
         sheet.heading(&long);
         sheet.paragraph(&long);
         sheet.alarm(&long);
-        sheet.beside(&[long.clone()], &[long.clone(), long]);
+        sheet.beside(std::slice::from_ref(&long), &[long.clone(), long.clone()]);
         let text = sheet.finish();
         assert!(text.lines().all(|l| l.chars().count() <= COLUMNS));
         assert!(text.lines().count() > 8);
