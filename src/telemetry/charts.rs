@@ -84,7 +84,9 @@ pub(super) fn histogram(
     width: usize,
     label: impl Fn(u64) -> String,
 ) -> Vec<String> {
-    let edges = edges(histogram.min(), histogram.max());
+    // Cells count at their lower end, the last one too: no empty row comes behind it.
+    let max = histogram.lowest_equivalent(histogram.max());
+    let edges = edges(histogram.min(), max);
     let counts = bucket(histogram, &edges);
     let largest = counts.iter().copied().max().unwrap_or(0);
     let (label_width, share_width) = (11, 8);
