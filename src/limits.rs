@@ -104,6 +104,28 @@ pub const HEADROOM_BYTES: usize = 4 << 10;
 /// Largest compression window of our own frames, as a power of two (WARC-zstd: at most 8 MiB).
 pub const RECORD_WINDOW_LOG_MAX: u32 = 23;
 
+/// How often telemetry gathers what the stages recorded, milliseconds.
+pub const TELEMETRY_EVERY_MS: u64 = 1_000;
+/// Longest duration that a latency histogram tells apart, nanoseconds (one hour); longer ones count as this.
+pub const LATENCY_NS_MAX: u64 = 3_600_000_000_000;
+/// Bytes of latency.hlog that are written at one line a second and measure; beyond it a line covers [`HLOG_COARSE_S`].
+pub const HLOG_FINE_BYTES: u64 = 16 << 20;
+/// Seconds that a line of latency.hlog covers once it has [`HLOG_FINE_BYTES`].
+pub const HLOG_COARSE_S: u64 = 60;
+/// Bytes of latency.hlog at most; then it ends, and the report says so.
+pub const HLOG_BYTES_MAX: u64 = 1 << 30;
+/// Points of the throughput-over-time series; when they are used up, neighbours are averaged.
+pub const SERIES_POINTS_MAX: usize = 600;
+/// Rows of a table in the report (top hosts, media types); the rest is added up in one row.
+pub const REPORT_ROWS_MAX: usize = 50;
+/// Remarks kept for the report; the rest is counted.
+pub const REPORT_NOTES_MAX: usize = 50;
+/// Size of a report.json that is read back, bytes.
+pub const REPORT_BYTES_MAX: u64 = 16 << 20;
+/// Seconds between two status lines where standard error is not a terminal.
+pub const STATUS_PLAIN_S: u64 = 10;
+
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
