@@ -115,3 +115,5 @@ pub const RECORD_WINDOW_LOG_MAX: u32 = 23;
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
+// Patterns are counted in 16 bits; escaping makes them up to three times as long.
+const _: () = assert!(ROBOTS_LINE_BYTES_MAX * 3 + 1 < u16::MAX as usize);
