@@ -7,6 +7,8 @@
 pub const URL_BYTES_MAX: usize = 2_083;
 /// Longest reference in markup that is looked at before resolution, bytes.
 pub const REFERENCE_BYTES_MAX: usize = 8_192;
+/// Longest host name, bytes: 253 of RFC 1035 and a trailing dot. Longer ones can have no address.
+pub const HOST_BYTES_MAX: usize = 254;
 /// Deepest path, in segments; deeper ones are dropped as `trap` (Heritrix: maxPathDepth 20).
 pub const PATH_SEGMENTS_MAX: usize = 20;
 /// How often one path segment may occur in a path before it is dropped as `trap`.
@@ -41,6 +43,12 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 /// Bytes of robots.txt that are parsed (RFC 9309 2.5: at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 512 << 10;
+/// Bytes of one robots.txt line that count; the rest of the line is cut, as Google's parser does (8 times the longest
+/// URL of old browsers, less the terminator).
+pub const ROBOTS_LINE_BYTES_MAX: usize = 2_083 * 8 - 1;
+/// `*` in the rules of one robots.txt that apply to us. Beyond it allow rules are left out and disallow rules end at
+/// their first `*`, which errs on the polite side; [`crate::protocol::robots::Rules::simplified`] counts both.
+pub const ROBOTS_WILDCARDS_MAX: usize = 2_048;
 /// Redirects followed for a robots.txt (RFC 9309 2.3.1.2: at least five).
 pub const ROBOTS_REDIRECTS_MAX: u8 = 5;
 /// Age after which a robots.txt is fetched again, seconds (RFC 9309 2.4: 24 h).
@@ -129,3 +137,5 @@ const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
+// Patterns are counted in 16 bits; escaping makes them up to three times as long.
+const _: () = assert!(ROBOTS_LINE_BYTES_MAX * 3 + 1 < u16::MAX as usize);

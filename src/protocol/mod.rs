@@ -1,7 +1,9 @@
 //! Sans-IO: bytes in, facts out. No sockets, no clock, no threads, no unsafe code but the scanner's SIMD.
 
+pub mod address;
 pub mod css;
 pub mod html;
 pub mod http1;
 pub mod robots;
+pub mod scope;
 pub mod url;
