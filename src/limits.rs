@@ -125,6 +125,12 @@ pub const BODY_BYTES_MAX: usize = 1 << 30;
 pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 /// Upper bound of `--per-host`.
 pub const PER_HOST_MAX: u16 = 256;
+/// Bytes of a User-Agent or From field that the user gives.
+pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// Lower bound of `--checkpoint-every`, seconds.
+pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
+/// Upper bound of `--checkpoint-every`, seconds.
+pub const CHECKPOINT_EVERY_MAX_S: u64 = 3_600;
 /// Upper bound of durations on the command line, seconds (ten years): sums of ticks stay far from overflow.
 pub const DURATION_S_MAX: u64 = 10 * 365 * 24 * 3_600;
 
