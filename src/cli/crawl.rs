@@ -23,8 +23,9 @@ Examples:
   echo http://example.org/ | cyclosa crawl - --dir example --for 10m
   cyclosa crawl seeds.txt --config crawl.toml --scope domains
 
-The same command goes on after Ctrl-C, a crash or a reboot. Ctrl-C finishes what is in flight, takes a checkpoint and
-writes the report; a second one stops at once. A crawl is never overwritten.";
+The same command goes on after Ctrl-C, a crash or a reboot; a crawl is never overwritten.
+Ctrl-C finishes what is in flight, takes a checkpoint and writes the report; a second one
+stops at once.";
 
 /// `cyclosa crawl`.
 #[derive(Debug, clap::Args)]

@@ -35,7 +35,8 @@ fn understand(text: &str, name: &str) -> Result<Settings> {
             .filter(|&&b| b == b'\n')
             .count();
         let source = text.lines().nth(line - 1).unwrap_or_default().trim();
-        let key = source.split('=').next().unwrap_or_default().trim();
+        // A line inside a list has no key.
+        let key = source.split_once('=').map_or("", |(key, _)| key.trim());
         let why = error.message().replace("unknown field", "unknown key");
         let why = why.split_whitespace().collect::<Vec<_>>().join(" ");
         Error::usage(match key {

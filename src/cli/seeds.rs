@@ -21,6 +21,9 @@ pub fn read(path: &Path, stdin: &mut dyn BufRead) -> Result<Vec<(String, String)
     lines(&mut BufReader::new(file), &path.display().to_string())
 }
 
+/// What SEEDS is, for those who gave something else.
+const SEEDS_ARE: &str = "SEEDS is a file with one URL a line, or - for standard input";
+
 fn unreadable(path: &Path, error: &io::Error) -> Error {
     let shown = path.display();
     let text = path.to_string_lossy();
@@ -32,7 +35,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Error {
         };
         format!("; SEEDS is a file: put the URL in one, or: echo {url} | cyclosa crawl -")
     } else {
-        "; SEEDS is a file with one URL a line, or - for standard input".to_string()
+        format!("; {SEEDS_ARE}")
     };
     Error::usage(format!("cannot read the seeds {shown}: {error}{hint}"))
 }
@@ -55,7 +58,10 @@ fn lines(from: &mut dyn BufRead, name: &str) -> Result<Vec<(String, String)>> {
         line.clear();
         let mut bounded = (&mut *from).take(LINE_BYTES_MAX);
         let read = bounded.read_until(b'\n', &mut line);
-        if read.map_err(|e| Error::usage(format!("cannot read the seeds {name}: {e}")))? == 0 {
+        if read
+            .map_err(|e| Error::usage(format!("cannot read the seeds {name}: {e}; {SEEDS_ARE}")))?
+            == 0
+        {
             break;
         }
         let place = format!("{name}:{number}");
@@ -99,11 +105,7 @@ fn check(text: &str) -> std::result::Result<(), String> {
         ));
     }
     if !text.contains("://") {
-        // `example.org:8080/` parses as scheme `example.org`, so the text is looked at before the parser sees it.
-        return Err(match url::Url::parse(&format!("http://{text}")) {
-            Ok(_) => format!("`{shown}` has no scheme; write http://{shown}"),
-            Err(_) => format!("`{shown}` is not a URL; write one such as http://example.org/"),
-        });
+        return Err(without_slashes(text, &shown));
     }
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),
@@ -114,6 +116,25 @@ fn check(text: &str) -> std::result::Result<(), String> {
         Err(why) => Err(format!(
             "`{shown}` is not a URL ({why}); write one such as http://example.org/"
         )),
+    }
+}
+
+/// What to write instead of a line without `://`. The text is looked at before the parser sees it: to the parser,
+/// `example.org:8080/` has the scheme `example.org`.
+fn without_slashes(text: &str, shown: &str) -> String {
+    let (scheme, rest) = text.split_once(':').unwrap_or(("", text));
+    match scheme.to_ascii_lowercase().as_str() {
+        scheme @ ("http" | "https") => {
+            let rest = rest.trim_start_matches(['/', '\\']);
+            format!("`{shown}` is not a URL; write {scheme}://{rest}")
+        }
+        scheme @ ("mailto" | "javascript" | "data" | "tel" | "file") => {
+            format!("`{shown}`: {scheme} is not fetched; write an http:// or https:// URL")
+        }
+        _ if url::Url::parse(&format!("http://{text}")).is_ok() => {
+            format!("`{shown}` has no scheme; write http://{shown}")
+        }
+        _ => format!("`{shown}` is not a URL; write one such as http://example.org/"),
     }
 }
 
@@ -149,6 +170,8 @@ mod tests {
                 ["seeds.txt:1", "http://example.org:8080/x"],
             ),
             ("localhost:80", ["no scheme", "http://localhost:80"]),
+            ("http:/a.test/x", ["seeds.txt:1", "write http://a.test/x"]),
+            ("mailto:a@b.test", ["mailto is not fetched", "http://"]),
             ("ftp://a.test/", ["ftp is not fetched", "http://"]),
             ("http://", ["not a URL", "http://example.org/"]),
             ("two words", ["seeds.txt:1", "http://example.org/"]),

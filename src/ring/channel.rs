@@ -9,7 +9,7 @@
 
 use super::bell::Bell;
 use super::gauge::Gauge;
-use super::slot::Slot;
+use super::slot::{self, Slot};
 use disruptor::{
     BusySpin, EventPoller, MissingFreeSlots, Producer, SingleConsumerBarrier, SingleProducer,
     SingleProducerBarrier, build_single_producer,
@@ -182,12 +182,8 @@ impl<T: Send + 'static> Receiver<T> {
     pub fn take(&mut self, limit: usize, out: &mut Vec<T>) -> usize {
         let before = out.len();
         // An error means nothing there, for now or for ever; `is_closed` tells the two apart.
-        if let Ok(mut guard) = self.poller.take(limit as u64) {
-            out.reserve((&mut guard).len());
-            for slot in &mut guard {
-                // SAFETY: the guard of the ring's one poller covers this slot and lives until the loop is over.
-                out.extend(unsafe { slot.take() });
-            }
+        if let Ok(covered) = self.poller.take(limit as u64) {
+            slot::drain(covered, out);
         }
         let count = out.len() - before;
         if count > 0 {
@@ -199,12 +195,7 @@ impl<T: Send + 'static> Receiver<T> {
     /// Moves one value out; `None` where there is none now.
     #[inline]
     pub fn recv(&mut self) -> Option<T> {
-        let value = {
-            let mut guard = self.poller.take(1).ok()?;
-            let slot = (&mut guard).next()?;
-            // SAFETY: the guard of the ring's one poller covers this slot and lives until the block ends.
-            unsafe { slot.take() }
-        };
+        let value = slot::first(self.poller.take(1).ok()?);
         self.consumed(1);
         value
     }

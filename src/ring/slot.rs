@@ -10,6 +10,7 @@
 //!
 //! So at any time at most one side may reach a slot, and each hand-over is a release/acquire pair.
 
+use disruptor::EventGuard;
 use std::cell::UnsafeCell;
 
 /// A value on its way, or nothing.
@@ -30,17 +31,24 @@ impl<T> Slot<T> {
     pub(super) fn put(&mut self, value: T) {
         *self.0.get_mut() = Some(value);
     }
+}
 
-    /// Moves the value out; `None` where there is none.
-    ///
-    /// # Safety
-    ///
-    /// The caller is the only one with access to this slot: the ring's one poller, between acquiring the producer's
-    /// cursor past this slot and releasing its own.
-    #[inline]
-    pub(super) unsafe fn take(&self) -> Option<T> {
-        // SAFETY: by the contract above no other reference into the cell exists while this one does; it ends with this
-        // expression and no foreign code runs in between (moving a value out runs no destructor).
-        unsafe { (*self.0.get()).take() }
+/// Moves all values that a poll covers to the end of `out`, in order. The guard stands for the exclusive access that the
+/// head of this file speaks of; dropping it afterwards frees the slots together.
+#[inline]
+pub(super) fn drain<T, B>(mut guard: EventGuard<'_, Slot<T>, B>, out: &mut Vec<T>) {
+    out.reserve((&mut guard).len());
+    for slot in &mut guard {
+        // SAFETY: only the ring's one poller makes guards, and this one covers `slot` until the end of the function. The
+        // reference into the cell ends with the expression, and moving a value out runs no foreign code.
+        out.extend(unsafe { (*slot.0.get()).take() });
     }
+}
+
+/// Moves the first value out that a poll covers. The rest of what it covers is skipped, so it should cover one.
+#[inline]
+pub(super) fn first<T, B>(mut guard: EventGuard<'_, Slot<T>, B>) -> Option<T> {
+    let slot = (&mut guard).next()?;
+    // SAFETY: as in `drain`.
+    unsafe { (*slot.0.get()).take() }
 }
