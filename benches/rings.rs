@@ -3,7 +3,7 @@
 //! Shapes: `unicast` (one thread sends, one takes), `pipeline` (three hops, four threads), `hop` (both ends on one
 //! thread, as small machines place them); batches of 1, 16 and 64. Events are `u64`, the size of a boxed page, and carry
 //! no work. Whoever finds a ring full or empty yields, on all contestants alike: spinning with more threads than cores
-//! would measure the scheduler. Excluded: thread start, placement (unpinned), bells.
+//! would measure the scheduler. `ring_belled` adds a bell nobody sleeps on. Excluded: thread start, placement (unpinned).
 //!
 //! Run on an otherwise idle machine: `cargo bench --bench rings`.
 
@@ -221,6 +221,13 @@ fn make_ring() -> (ring::Sender<u64>, ring::Receiver<u64>) {
     ring::channel(CAPACITY)
 }
 
+/// With a bell that nobody sleeps on: what waking costs those who need no waking.
+fn make_belled() -> (ring::Sender<u64>, ring::Receiver<u64>) {
+    let (mut tx, rx) = make_ring();
+    tx.set_bell(ring::Bell::for_thread());
+    (tx, rx)
+}
+
 fn make_channel() -> (cb::Sender<u64>, cb::Receiver<u64>) {
     cb::bounded(CAPACITY)
 }
@@ -251,6 +258,7 @@ fn shapes<T: Tx, R: Rx>(c: &mut Criterion, contestant: &str, make: fn() -> (T, R
 
 fn rings(c: &mut Criterion) {
     shapes(c, "ring", make_ring);
+    shapes(c, "ring_belled", make_belled);
     shapes(c, "crossbeam_channel", make_channel);
     shapes(c, "array_queue", make_queue);
 }

@@ -158,8 +158,8 @@ impl Settings {
         }
     }
 
-    /// What the settings mean, for these seeds. The error names the setting that is out of range.
-    pub fn into_config(self, seeds: Vec<(String, String)>) -> Result<Config> {
+    /// What the settings mean; the seeds are still to come. The error names the setting that is out of range.
+    pub fn into_config(self) -> Result<Config> {
         let usual = Config::default();
         let user_agent = match (self.user_agent, &self.contact) {
             (Some(UserAgent(typed)), _) => typed,
@@ -185,7 +185,7 @@ impl Settings {
         let max_body = self.max_body.map_or(usual.max_body as u64, |s| s.0);
         Ok(Config {
             dir: self.dir.unwrap_or(usual.dir),
-            seeds,
+            seeds: Vec::new(),
             run_for: self.run_for.map(|t| t.0),
             max_pages: match self.max_pages {
                 Some(pages) => Some(within("max-pages", pages, 1..=u64::MAX)?),
@@ -248,7 +248,10 @@ impl CrawlArgs {
             Some(path) => self.settings.over(file::read(path)?),
             None => self.settings,
         };
-        settings.into_config(seeds::read(&self.seeds, stdin)?)
+        // Settings first: a wrong flag should not wait for a million seeds to be read.
+        let mut config = settings.into_config()?;
+        config.seeds = seeds::read(&self.seeds, stdin)?;
+        Ok(config)
     }
 }
 
@@ -285,6 +288,24 @@ mod tests {
             format!("{:?}", Config { seeds: vec![], ..c }),
             format!("{d:?}")
         );
+    }
+
+    #[test]
+    fn the_help_tells_the_true_defaults() {
+        use clap::CommandFactory;
+        let command = Cli::command();
+        let crawl = command.find_subcommand("crawl").unwrap();
+        let mut line = String::new();
+        for flag in crawl.get_arguments().filter(|a| a.get_id() != "user_agent") {
+            let help = flag.get_help().map(|h| h.to_string()).unwrap_or_default();
+            if let Some((_, default)) = help.split_once("[default: ") {
+                let name = flag.get_long().unwrap();
+                line += &format!("--{name} {} ", default.trim_end_matches(']'));
+            }
+        }
+        assert!(line.matches("--").count() >= 10, "{line}");
+        let (told, true_ones) = (config(&line).unwrap(), config("").unwrap());
+        assert_eq!(format!("{told:?}"), format!("{true_ones:?}"), "{line}");
     }
 
     #[test]

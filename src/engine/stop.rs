@@ -66,10 +66,26 @@ mod tests {
         assert!(copy.is_requested());
     }
 
+    /// The process of this test ends by design, so it is a child: the test program running this one test again.
     #[test]
-    fn the_first_signal_asks_and_does_not_kill() {
-        let stop = Stop::on_signals().unwrap();
-        signal_hook::low_level::raise(SIGTERM).unwrap();
-        assert!(stop.is_requested());
+    fn the_first_signal_asks_and_the_second_ends_the_process() {
+        const CHILD: &str = "CYCLOSA_TEST_STOP";
+        if std::env::var_os(CHILD).is_some() {
+            let stop = Stop::on_signals().unwrap();
+            assert!(!stop.is_requested());
+            signal_hook::low_level::raise(SIGTERM).unwrap();
+            assert!(stop.is_requested());
+            signal_hook::low_level::raise(SIGINT).unwrap();
+            panic!("the second signal did not end the process");
+        }
+        let test = "engine::stop::tests::the_first_signal_asks_and_the_second_ends_the_process";
+        let child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let shown = String::from_utf8_lossy(&child.stdout);
+        let code = Some(i32::from(EXIT_STOPPED));
+        assert_eq!(child.status.code(), code, "{shown}");
     }
 }

@@ -37,8 +37,9 @@ impl<T> Slot<T> {
 /// head of this file speaks of; dropping it afterwards frees the slots together.
 #[inline]
 pub(super) fn drain<T, B>(mut guard: EventGuard<'_, Slot<T>, B>, out: &mut Vec<T>) {
-    out.reserve((&mut guard).len());
-    for slot in &mut guard {
+    let covered = &mut guard;
+    out.reserve(covered.len());
+    for slot in covered {
         // SAFETY: only the ring's one poller makes guards, and this one covers `slot` until the end of the function. The
         // reference into the cell ends with the expression, and moving a value out runs no foreign code.
         out.extend(unsafe { (*slot.0.get()).take() });
