@@ -23,6 +23,7 @@
 //! telemetry ← engine ← main.
 
 pub mod checkpoint;
+pub mod cli;
 pub mod config;
 pub mod disk;
 pub mod engine;

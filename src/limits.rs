@@ -132,6 +132,35 @@ pub const REPORT_NOTES_MAX: usize = 50;
 pub const REPORT_BYTES_MAX: u64 = 16 << 20;
 /// Seconds between two status lines where standard error is not a terminal.
 pub const STATUS_PLAIN_S: u64 = 10;
+/// Fruitless turns that a thread spins before it yields.
+pub const IDLE_SPINS: u32 = 64;
+/// Fruitless turns that a thread yields before it parks.
+pub const IDLE_YIELDS: u32 = 32;
+/// First park of an idle thread, microseconds; doubled each time.
+pub const IDLE_PARK_US_MIN: u64 = 50;
+/// Longest park of an idle thread, microseconds: timers and the stop flag are looked at this often at least.
+pub const IDLE_PARK_US_MAX: u64 = 2_000;
+/// Parsers that one fetcher feeds: it fetches a page in about 14 µs, and parsing takes 77 to 118 µs.
+pub const PARSERS_PER_LANE: usize = 6;
+
+/// Seeds of a crawl.
+pub const SEEDS_MAX: usize = 10_000_000;
+/// Bytes of a configuration file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Upper bound of `--max-body`, bytes: offsets into a page's buffer are 32 bits wide.
+pub const BODY_BYTES_MAX: usize = 1 << 30;
+/// Lower bound of `--memory`, bytes: rings, pages and an empty seen set.
+pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
+/// Upper bound of `--per-host`.
+pub const PER_HOST_MAX: u16 = 256;
+/// Bytes of a User-Agent or From field that the user gives.
+pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// Lower bound of `--checkpoint-every`, seconds.
+pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
+/// Upper bound of `--checkpoint-every`, seconds.
+pub const CHECKPOINT_EVERY_MAX_S: u64 = 3_600;
+/// Upper bound of durations on the command line, seconds (ten years): sums of ticks stay far from overflow.
+pub const DURATION_S_MAX: u64 = 10 * 365 * 24 * 3_600;
 
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
