@@ -1,5 +1,6 @@
 //! Sans-IO: bytes in, facts out. No sockets, no clock, no threads, no unsafe code but the scanner's SIMD.
 
+pub mod charset;
 pub mod css;
 pub mod html;
 pub mod http1;
