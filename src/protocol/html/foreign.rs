@@ -6,14 +6,12 @@
 //! `annotation-xml` always holds MathML; an end tag of an HTML element breaks out whether or not that element is open.
 
 use super::names::{self, Tag};
-
-/// Elements tracked at once; deeper ones are only counted.
-const DEPTH_MAX: usize = 32;
+use crate::limits::FOREIGN_DEPTH_MAX;
 
 /// The open elements that switch between HTML and foreign content, outermost first.
 #[derive(Debug)]
 pub(super) struct Foreign {
-    open: [Tag; DEPTH_MAX],
+    open: [Tag; FOREIGN_DEPTH_MAX],
     depth: usize,
     deeper: u32,
 }
@@ -21,7 +19,7 @@ pub(super) struct Foreign {
 impl Foreign {
     pub(super) fn new() -> Self {
         Foreign {
-            open: [Tag::Other; DEPTH_MAX],
+            open: [Tag::Other; FOREIGN_DEPTH_MAX],
             depth: 0,
             deeper: 0,
         }
@@ -80,7 +78,7 @@ impl Foreign {
     }
 
     fn push(&mut self, tag: Tag) {
-        if self.depth < DEPTH_MAX && self.deeper == 0 {
+        if self.depth < FOREIGN_DEPTH_MAX && self.deeper == 0 {
             self.open[self.depth] = tag;
             self.depth += 1;
         } else {
