@@ -17,6 +17,12 @@ pub const SEGMENT_REPEATS_MAX: usize = 3;
 pub const LINKS_PER_PAGE_MAX: usize = 10_000;
 /// Bytes of canonical URL text that one page may hand on.
 pub const LINK_TEXT_BYTES_MAX: usize = 4 << 20;
+/// Bytes searched for a late `<meta charset>` where the body is no UTF-8 and nothing else names its encoding.
+pub const CHARSET_LATE_META_BYTES: usize = 16 << 10;
+/// Bytes that a guess of the encoding looks at (a whole page would cost milliseconds).
+pub const CHARSET_GUESS_BYTES: usize = 4 << 10;
+/// Nested `svg`, `math` and HTML inside them that the link scanner tracks; deeper ones are only counted.
+pub const FOREIGN_DEPTH_MAX: usize = 32;
 
 /// Response head (status line and fields), bytes.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;

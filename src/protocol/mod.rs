@@ -1,6 +1,7 @@
 //! Sans-IO: bytes in, facts out. No sockets, no clock, no threads, no unsafe code but the scanner's SIMD.
 
 pub mod address;
+pub mod charset;
 pub mod css;
 pub mod html;
 pub mod http1;
