@@ -55,6 +55,7 @@ impl Transfer {
     fn add(&mut self, value: &[u8]) {
         for coding in fields::list(value) {
             if coding.eq_ignore_ascii_case(b"identity") {
+                self.last = false;
                 continue;
             }
             self.present = true;
@@ -196,7 +197,7 @@ impl Seen {
         } else if self.transfer.present {
             // Length and coding together, or a coding in HTTP/1.0, is how responses are smuggled.
             keep_alive &= self.length.is_none() && minor_version >= 1;
-            self.facts.coding_unknown |= self.transfer.other;
+            self.facts.coding_unknown |= self.transfer.other || !self.transfer.last;
             if self.transfer.last {
                 self.facts.chunked = true;
                 Framing::Chunked
@@ -270,6 +271,8 @@ mod tests {
         assert!(last.framing == Framing::UntilClose && last.facts.coding_unknown);
         let first = of("Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n").unwrap();
         assert!(first.framing == Framing::Chunked && first.facts.coding_unknown);
+        let undone = of("Transfer-Encoding: chunked, identity\r\n").unwrap();
+        assert!(undone.framing == Framing::UntilClose && undone.facts.coding_unknown);
         assert_eq!(
             framing("Transfer-Encoding: identity\r\nContent-Length: 3\r\n"),
             Ok((Framing::Length(3), true))

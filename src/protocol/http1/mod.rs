@@ -8,7 +8,7 @@
 //!
 //! `httparse` tokenises complete heads; framing and limits are decided here. The rules where RFC 9112 leaves a choice:
 //! * a line ends at LF, and a CR right before it belongs to the line end (2.2); any other CR and any NUL is an error;
-//! * nothing may stand before the status line; versions other than 1.0 and 1.1 are errors, and so is `101`;
+//! * one empty line may stand before a status line, and nothing else; versions other than 1.0 and 1.1 are errors, and so is `101`;
 //! * several spaces between the parts of the status line, obsolete line folding and space before a colon are taken,
 //!   but not in Content-Length and Transfer-Encoding; lines that are no fields are skipped as browsers do. The
 //!   connection is not used again after any of the last three;

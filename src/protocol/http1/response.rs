@@ -60,6 +60,8 @@ pub struct Reader {
     interim: u32,
     keep_alive: bool,
     leftover: bool,
+    /// An empty line before the status line has been passed over.
+    blank: bool,
 }
 
 impl Reader {
@@ -75,6 +77,7 @@ impl Reader {
             interim: 0,
             keep_alive: false,
             leftover: false,
+            blank: false,
         }
     }
 
@@ -158,10 +161,14 @@ impl Reader {
     /// Looks for the end of the head. `scanned` is where the search goes on.
     fn head(&mut self, buf: &mut [u8], mut scanned: usize, terms: &Terms<'_>) -> Option<Outcome> {
         loop {
+            if !self.blank && self.blank_line(buf) {
+                scanned = self.head_at;
+            }
             let received = &buf[self.head_at..self.filled];
             const START: &[u8] = b"HTTP/1.";
             let start = &START[..START.len().min(received.len())];
-            if !received.starts_with(start) {
+            // A CR alone may become an empty line.
+            if !received.starts_with(start) && (self.blank || received != b"\r") {
                 return Some(Outcome::BadResponse);
             }
             let end = match head_end(&buf[..self.filled], scanned) {
@@ -188,6 +195,7 @@ impl Reader {
                 self.head_at = end;
                 self.body_at = end;
                 self.body_end = end;
+                self.blank = false;
                 scanned = end;
                 continue;
             }
@@ -203,6 +211,20 @@ impl Reader {
             };
             return self.body(buf, end, terms);
         }
+    }
+
+    /// Passes over one empty line where the status line should start.
+    fn blank_line(&mut self, buf: &[u8]) -> bool {
+        let received = &buf[self.head_at..self.filled];
+        let len = match received {
+            [b'\n', ..] => 1,
+            [b'\r', b'\n', ..] => 2,
+            _ => return false,
+        };
+        self.blank = true;
+        self.head_at += len;
+        (self.body_at, self.body_end) = (self.head_at, self.head_at);
+        true
     }
 
     /// Takes the raw body bytes from `raw` to the end of what was received.
@@ -465,13 +487,17 @@ mod tests {
     fn what_is_no_response_is_seen_at_once() {
         for garbage in [
             "<html>hello</html>",
-            "\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
             "ICY 200 OK\r\n\r\n",
             "SSH-2.0-x",
         ] {
             assert_eq!(whole(garbage).0, Outcome::BadResponse, "{garbage:?}");
         }
-        assert_eq!(whole("").0, Outcome::ClosedEarly);
+        for early in ["", "\r", "\r\n", "\r\nHTTP"] {
+            assert_eq!(whole(early).0, Outcome::ClosedEarly, "{early:?}");
+        }
+        assert_eq!(whole("\nHTTP/1.1 200 OK\r\n\r\n").0, Outcome::Fetched);
         assert_eq!(whole("HTTP/1.1 200 OK\r\nA: b\r\n").0, Outcome::ClosedEarly);
     }
 
@@ -499,6 +525,7 @@ mod tests {
             "HTTP/1.1 103 E\r\n\r\n",
             "HTTP/1.1 304 N\r\n",
             "HTTP/1.",
+            "\r\nHTTP/1.1 200 OK\r\n",
             "X",
         ]);
         let field = prop::sample::select(vec![
