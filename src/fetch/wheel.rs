@@ -1,7 +1,7 @@
 //! Deadlines of connections: a coarse timer wheel.
 //!
 //! What must hold: each connection has at most one deadline; setting a later one costs a store, an earlier one a few
-//! links; nothing is allocated but on growth to a new highest id. A deadline fires up to two [`STEP`]s late, never
+//! links; nothing is allocated but on growth to a new highest id. A deadline fires up to a [`STEP`] late, never
 //! early. Deadlines beyond the horizon wait in the last slot and are put back when it comes round.
 
 use crate::time::Tick;
@@ -167,7 +167,7 @@ mod tests {
         #[test]
         fn it_agrees_with_a_map(
             operations in prop::collection::vec(
-                (0u32..8, prop_oneof![0u64..30, 0u64..3_000], 0u8..3),
+                (0u32..3, prop_oneof![0u64..12, 0u64..3_000], 0u8..3),
                 1..200,
             ),
         ) {
@@ -193,7 +193,7 @@ mod tests {
                             let due = naive.remove(&id);
                             prop_assert!(due.is_some_and(|d| d <= now), "{id} fired at {now}, due {due:?}");
                         }
-                        let late = naive.values().any(|due| due + 2 * STEP <= now);
+                        let late = naive.values().any(|due| due + STEP <= now);
                         prop_assert!(!late, "missed at {now}: {naive:?}");
                     }
                 }
