@@ -298,7 +298,8 @@ pub struct Page {
     // --- the answer, written by the fetcher ---
     /// How it ended.
     pub outcome: Outcome,
-    /// Free room, then the response head, then the body without transfer coding.
+    /// Free room, then the response head, then the body without transfer coding; what lies around them is left over
+    /// from other pages. Its length is the room there is, not what came.
     pub buf: Vec<u8>,
     /// Where the head starts in `buf` (status line to the empty line, inclusive).
     pub head_at: u32,
@@ -384,7 +385,8 @@ impl Page {
             std::mem::swap(from, to);
         }
         keep(&mut self.url, &mut fresh.url);
-        keep(&mut self.buf, &mut fresh.buf);
+        // Not cleared: its length is the room to receive into, and clearing would have it zeroed again for every page.
+        std::mem::swap(&mut self.buf, &mut fresh.buf);
         keep(&mut self.addresses, &mut fresh.addresses);
         keep(&mut self.links, &mut fresh.links);
         keep(&mut self.link_text, &mut fresh.link_text);

@@ -32,6 +32,8 @@ pub const HEAD_FIELDS_MAX: usize = 128;
 pub const INTERIM_RESPONSES_MAX: u32 = 8;
 /// Bytes of one chunk-size line with its extensions.
 pub const CHUNK_LINE_BYTES_MAX: usize = 4 << 10;
+/// Bytes of chunk extensions in one response; none is ever looked at.
+pub const CHUNK_EXTENSION_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a trailer section.
 pub const TRAILER_BYTES_MAX: usize = 16 << 10;
 /// Stored body, bytes, unless `--max-body` says otherwise. Longer ones are cut and marked `WARC-Truncated: length`.
@@ -108,6 +110,21 @@ pub const ADDRESSES_MAX: usize = 16;
 
 /// Threads that wait for the system's resolver.
 pub const RESOLVER_THREADS: usize = 8;
+/// Names that wait for a resolver thread, and answers that wait for one lane; further ones wait in their lanes.
+pub const RESOLVER_QUEUE_MAX: usize = 1_024;
+/// Time until a name that the system's resolver has not answered counts as failed, milliseconds.
+pub const RESOLVE_MS: u64 = 30_000;
+
+/// Events taken from the poller at once by a lane.
+pub const POLL_EVENTS_MAX: usize = 1_024;
+/// Room that is free in a page's buffer before bytes are read into it, bytes: 16 to 32 KiB take most pages at once.
+pub const READ_ROOM_BYTES: usize = 32 << 10;
+/// Bytes read from one connection before the others have their turn.
+pub const READ_TURN_BYTES_MAX: usize = 512 << 10;
+/// How long an order waits for a free descriptor or local port before it is given up, milliseconds.
+pub const DESCRIPTOR_WAIT_MS: u64 = 1_000;
+/// Largest body limit: offsets in a page's buffer have 32 bits, bytes.
+pub const BODY_BYTES_MAX: usize = 2 << 30;
 
 /// Interval between checkpoints, seconds: the promise is that at most this much is redone.
 pub const CHECKPOINT_EVERY_S: u64 = 15;

@@ -1,1 +1,114 @@
-//! (in progress)
+//! The network edge: orders in, answered pages out. One lane is one epoll and the connections of its hosts.
+//!
+//! ```text
+//!            accept                              turn
+//!   orders ───────────► start ──► kept connection? ──► send ──► receive ──► finished ──► out
+//!                         │              no │           ▲          │
+//!                         │                 ▼           │          ▼ (keep-alive)
+//!                         │                dial ────────┘         pool ──► closed when old, full, or spoken on
+//!                         └─ Resolve ──► resolver threads ──(bell)──► finished
+//! ```
+//!
+//! What must hold:
+//! * Every page that is accepted comes out exactly once, with one outcome; nothing here decides policy.
+//! * A lane never blocks but in `park`, and holds soft state only: a crash may lose all of it.
+//! * One request at a time on a connection; a response is read straight into its page.
+//! * Work is proportional to events: readiness is edge-triggered and remembered, deadlines sit in a coarse wheel, and
+//!   in the steady state nothing is allocated.
+//! * A kept connection that was closed before any byte of the answer came is replaced once, silently. Nothing else is
+//!   retried here.
+//!
+//! Deliberately absent: TLS (the seam is [`transport`](self)), pipelining, HTTP/2, proxies, cookies.
+
+mod connections;
+mod exchange;
+mod lane;
+mod names;
+mod pool;
+mod resolve;
+mod transport;
+mod wheel;
+
+pub use lane::Lane;
+pub use resolve::Resolver;
+
+use crate::config::{Config, FetchClocks};
+use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
+use crate::time::Clock;
+
+/// What a lane is told once.
+#[derive(Clone, Debug)]
+pub struct LaneSettings {
+    /// Value of User-Agent.
+    pub user_agent: String,
+    /// Where to complain; sent as From where it is a mail address.
+    pub contact: Option<String>,
+    /// Body bytes kept at most.
+    pub max_body: usize,
+    /// Time limits.
+    pub clocks: FetchClocks,
+    /// Idle connections kept at most.
+    pub idle_max: usize,
+    /// For the clock readings of single pages; a copy of the crawl's clock.
+    pub clock: Clock,
+}
+
+impl LaneSettings {
+    /// The settings that `config` asks for.
+    pub fn of(config: &Config, clock: Clock) -> Self {
+        Self {
+            user_agent: config.user_agent.clone(),
+            contact: config.contact.clone(),
+            max_body: config.max_body,
+            clocks: config.clocks,
+            idle_max: IDLE_CONNECTIONS_MAX,
+            clock,
+        }
+    }
+}
+
+impl Default for LaneSettings {
+    fn default() -> Self {
+        Self {
+            user_agent: crate::config::default_user_agent(),
+            contact: None,
+            max_body: BODY_BYTES_DEFAULT,
+            clocks: FetchClocks::default(),
+            idle_max: IDLE_CONNECTIONS_MAX,
+            clock: Clock::starting_at(0),
+        }
+    }
+}
+
+/// What a lane is doing and has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LaneLoad {
+    /// Connections open, in whatever state.
+    pub open: usize,
+    /// Of these: not yet standing.
+    pub dialling: usize,
+    /// Of these: request sent or being sent, no byte of the answer yet.
+    pub awaiting: usize,
+    /// Of these: answer coming in.
+    pub reading: usize,
+    /// Of these: kept without a request.
+    pub idle: usize,
+    /// Names being resolved or waiting for it.
+    pub resolving: usize,
+    /// Orders waiting for a descriptor or a local port.
+    pub starved: usize,
+    /// Connections dialled so far.
+    pub dialled: u64,
+    /// Requests sent on kept connections so far.
+    pub reused: u64,
+    /// Kept connections found closed and replaced so far.
+    pub redialled: u64,
+    /// Idle connections closed for the limit or for want of descriptors so far.
+    pub evicted: u64,
+    /// Orders given up for want of a descriptor or a local port so far.
+    pub no_descriptor: u64,
+    /// Bytes received so far.
+    pub bytes_in: u64,
+    /// Bytes sent so far.
+    pub bytes_out: u64,
+}

@@ -1,0 +1,466 @@
+//! All connections of a lane: dialling, keeping, timing out.
+//!
+//! What must hold:
+//! * A connection is in one state, counted in [`LaneLoad`](super::LaneLoad), with one deadline in the wheel.
+//! * A token carries the generation of its slot, so an event for a connection that is gone finds nothing.
+//! * An order that finds no descriptor free waits, and is tried again when a connection has closed; it never spins.
+
+use super::LaneSettings;
+use super::exchange::{Connection, Context, Flight, Received, Sent, State};
+use super::pool::Pool;
+use super::transport::Transport;
+use super::wheel::Wheel;
+use crate::event::{NO_HOST, Outcome, Page};
+use crate::limits::{DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
+use crate::protocol::http1::Reader;
+use crate::time::{MILLISECOND, SECOND, Tick};
+use mio::{Registry, Token};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+
+/// A place for a connection.
+#[derive(Default)]
+struct Slot {
+    generation: u32,
+    connection: Option<Connection>,
+}
+
+/// The connections of a lane and everything that is tied to them.
+pub(super) struct Connections {
+    registry: Registry,
+    settings: LaneSettings,
+    pub context: Context,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    pool: Pool,
+    wheel: Wheel,
+    fired: Vec<u32>,
+    /// Connections that have more to read than their turn allowed.
+    again: Vec<Token>,
+    /// Those whose turn it is.
+    round: Vec<Token>,
+    /// Flights without a descriptor, and until when they wait.
+    starved: VecDeque<(Tick, Flight)>,
+    /// A connection has closed since the last starved flight was tried.
+    freed: bool,
+    /// Answered pages.
+    pub finished: Vec<Box<Page>>,
+}
+
+impl Connections {
+    pub fn new(registry: Registry, settings: LaneSettings, context: Context) -> Self {
+        Self {
+            wheel: Wheel::new(settings.clock.now()),
+            registry,
+            settings,
+            context,
+            slots: Vec::new(),
+            free: Vec::new(),
+            pool: Pool::default(),
+            fired: Vec::new(),
+            again: Vec::new(),
+            round: Vec::new(),
+            starved: VecDeque::new(),
+            freed: false,
+            finished: Vec::new(),
+        }
+    }
+
+    /// Something is to be done although no event has come.
+    pub fn is_pressed(&self) -> bool {
+        !self.again.is_empty() || !self.finished.is_empty()
+    }
+
+    /// Something is to be done when time has passed.
+    pub fn is_timed(&self) -> bool {
+        !self.wheel.is_empty() || !self.starved.is_empty()
+    }
+
+    /// Takes up an order to fetch.
+    pub fn start(&mut self, mut page: Box<Page>) {
+        page.clocks.started = self.context.clock.now();
+        let https = page.url.starts_with(b"https:");
+        let (host, address) = (page.host, page.address);
+        let mut flight = Flight::new(page, self.settings.clocks.total);
+        let (Some(address), false) = (address, https) else {
+            return self.finish(flight, Outcome::NotSent);
+        };
+        let Some(id) = self.pool.take(host, address) else {
+            return self.dial_or_wait(flight);
+        };
+        flight.reused = true;
+        flight.page.clocks.connected = flight.page.clocks.started;
+        self.context.load.reused += 1;
+        self.set_state(id, Some(State::Sending));
+        if let Some(connection) = self.get(id) {
+            connection.flight = Some(flight);
+        }
+        self.send(id);
+    }
+
+    /// An event of the poller.
+    pub fn event(&mut self, event: &mio::event::Event) {
+        let Some(id) = self.id(event.token()) else {
+            return;
+        };
+        let Some(connection) = self.get(id) else {
+            return;
+        };
+        connection.read_closed |= event.is_read_closed();
+        let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+        match connection.state {
+            State::Idle => {
+                if readable && !connection.is_silent() {
+                    self.close(id);
+                }
+            }
+            State::Dialling | State::Sending => {
+                self.send(id);
+                let stands = self.id(event.token()).is_some()
+                    && self.get(id).is_some_and(|c| c.state != State::Dialling);
+                if readable && stands {
+                    self.receive(id);
+                }
+            }
+            State::Awaiting | State::Reading => {
+                if readable {
+                    self.receive(id);
+                }
+            }
+        }
+    }
+
+    /// What is due without an event: further reading, deadlines, starved orders.
+    pub fn turn(&mut self, now: Tick) {
+        std::mem::swap(&mut self.again, &mut self.round);
+        for n in 0..self.round.len() {
+            if let Some(id) = self.id(self.round[n]) {
+                self.receive(id);
+            }
+        }
+        self.round.clear();
+        let mut fired = std::mem::take(&mut self.fired);
+        self.wheel.expire(now, &mut fired);
+        for id in fired.drain(..) {
+            self.deadline(id, now);
+        }
+        self.fired = fired;
+        self.feed_starved(now);
+    }
+
+    /// Ends all connections; their pages come back not done.
+    pub fn stop(&mut self) {
+        while let Some((_, flight)) = self.starved.pop_front() {
+            self.finish(flight, Outcome::Pending);
+        }
+        self.context.load.starved = 0;
+        for id in 0..self.slots.len() as u32 {
+            if let Some(flight) = self.close(id) {
+                self.finish(flight, Outcome::Pending);
+            }
+        }
+    }
+
+    /// Begins to connect, or has the flight wait for a descriptor.
+    fn dial_or_wait(&mut self, flight: Flight) {
+        let due = self.context.now + DESCRIPTOR_WAIT_MS * MILLISECOND;
+        if let Some(flight) = self.dial(flight) {
+            self.starved.push_back((due, flight));
+            self.context.load.starved = self.starved.len();
+        }
+    }
+
+    /// Begins to connect. Where no descriptor is free the oldest idle connection gives way; where there is none the
+    /// flight comes back.
+    fn dial(&mut self, flight: Flight) -> Option<Flight> {
+        let address = flight.page.address?;
+        let id = self.free.pop().unwrap_or(self.slots.len() as u32);
+        if id as usize == self.slots.len() {
+            self.slots.push(Slot::default());
+        }
+        let mut dialled = Transport::dial(address, &self.registry, self.token(id));
+        if dialled.as_ref().is_err_and(is_scarce) && self.evict_oldest() {
+            dialled = Transport::dial(address, &self.registry, self.token(id));
+        }
+        let transport = match dialled {
+            Ok(transport) => transport,
+            Err(e) => {
+                self.free.push(id);
+                if is_scarce(&e) {
+                    return Some(flight);
+                }
+                self.finish(flight, connect_outcome(e.kind()));
+                return None;
+            }
+        };
+        let due = (flight.page.clocks.started + self.settings.clocks.connect).min(flight.total_due);
+        self.slots[id as usize].connection = Some(Connection {
+            transport,
+            host: flight.page.host,
+            address,
+            state: State::Dialling,
+            read_closed: false,
+            flight: Some(flight),
+        });
+        self.context.load.dialled += 1;
+        self.context.load.open += 1;
+        *self.gauge(State::Dialling) += 1;
+        self.wheel.set(id, due);
+        None
+    }
+
+    /// Goes on sending, and finds out whether a dialled connection stands.
+    fn send(&mut self, id: u32) {
+        let Self { slots, context, .. } = self;
+        let Some(connection) = slots[id as usize].connection.as_mut() else {
+            return;
+        };
+        let fresh = connection.state == State::Dialling;
+        let sent = connection.send(context);
+        let Some(flight) = &mut connection.flight else {
+            return;
+        };
+        if fresh && flight.sent > 0 {
+            flight.page.clocks.connected = context.clock.now();
+        }
+        let first_byte_due =
+            (flight.page.clocks.connected + self.settings.clocks.first_byte).min(flight.total_due);
+        let stands = !fresh || flight.sent > 0;
+        match sent {
+            Sent::Blocked if !stands => {}
+            Sent::Blocked | Sent::Whole => {
+                let state = match sent {
+                    Sent::Whole => State::Awaiting,
+                    _ => State::Sending,
+                };
+                self.set_state(id, Some(state));
+                self.wheel.set(id, first_byte_due);
+            }
+            Sent::Failed(kind) if !stands => self.end(id, connect_outcome(kind)),
+            // What the server said before it closed may still be there to read.
+            Sent::Failed(_) if !flight.reused => self.receive(id),
+            Sent::Failed(_) => self.end(id, Outcome::ClosedEarly),
+            Sent::Refused => self.end(id, Outcome::NotSent),
+        }
+    }
+
+    /// Receives what has come.
+    fn receive(&mut self, id: u32) {
+        let Self { slots, context, .. } = self;
+        let Some(connection) = slots[id as usize].connection.as_mut() else {
+            return;
+        };
+        let received = connection.receive(context);
+        if let Received::Ended(outcome) = received {
+            return self.end(id, outcome);
+        }
+        let state = connection.state;
+        let began = connection
+            .flight
+            .as_mut()
+            .filter(|f| state != State::Reading && !f.is_untouched() && f.window_due == 0);
+        if let Some(flight) = began {
+            flight.window_due = flight.page.clocks.first_byte + self.settings.clocks.rate_window;
+            flight.window_bytes = 0;
+            let due = flight.window_due.min(flight.total_due);
+            self.wheel.set(id, due);
+            if state == State::Awaiting {
+                self.set_state(id, Some(State::Reading));
+            }
+        }
+        if received == Received::Again {
+            self.again.push(self.token(id));
+        }
+    }
+
+    /// An exchange has ended: the page is finished, and the connection kept, closed or replaced.
+    fn end(&mut self, id: u32, outcome: Outcome) {
+        let Some(connection) = self.get(id) else {
+            return;
+        };
+        let Some(flight) = connection.flight.take() else {
+            return;
+        };
+        let (host, address) = (connection.host, connection.address);
+        let sent = matches!(connection.state, State::Awaiting | State::Reading);
+        if sent && flight.reader.reusable() && !connection.read_closed && host != NO_HOST {
+            self.set_state(id, Some(State::Idle));
+            self.pool.put(id, host, address);
+            let due = self.context.now + self.settings.clocks.idle;
+            self.wheel.set(id, due);
+            if self.pool.len() > self.settings.idle_max {
+                self.evict_oldest();
+            }
+        } else {
+            self.close(id);
+        }
+        let stale = outcome == Outcome::ClosedEarly && flight.reused && flight.is_untouched();
+        if stale && !flight.redialled {
+            self.redial(flight);
+        } else {
+            self.finish(flight, outcome);
+        }
+    }
+
+    /// A second and last try, on a connection of its own.
+    fn redial(&mut self, mut flight: Flight) {
+        self.context.load.redialled += 1;
+        flight.sent = 0;
+        flight.reused = false;
+        flight.redialled = true;
+        flight.page.clocks.connected = 0;
+        flight.reader = Reader::new(HEADROOM_BYTES);
+        self.dial_or_wait(flight);
+    }
+
+    fn finish(&mut self, flight: Flight, outcome: Outcome) {
+        let done = self.context.clock.now();
+        let wall = self.context.wall;
+        self.finished.push(flight.conclude(outcome, done, wall));
+    }
+
+    fn deadline(&mut self, id: u32, now: Tick) {
+        let clocks = self.settings.clocks;
+        let Some(connection) = self.get(id) else {
+            return;
+        };
+        let state = connection.state;
+        let Some(flight) = &mut connection.flight else {
+            self.close(id);
+            return;
+        };
+        match state {
+            State::Dialling => self.end(id, Outcome::ConnectTimeout),
+            State::Sending | State::Awaiting if flight.is_untouched() => {
+                self.end(id, Outcome::FirstByteTimeout);
+            }
+            _ => {
+                let came = flight.page.wire_bytes - flight.window_bytes;
+                let least = (u128::from(clocks.rate_min) * u128::from(clocks.rate_window)
+                    / u128::from(SECOND)) as u64;
+                let slow = now >= flight.window_due && came < least;
+                if now >= flight.total_due || slow {
+                    let outcome = match flight.reader.has_head() {
+                        true => Outcome::CutTime,
+                        false => Outcome::FirstByteTimeout,
+                    };
+                    return self.end(id, outcome);
+                }
+                if now >= flight.window_due {
+                    flight.window_bytes = flight.page.wire_bytes;
+                    flight.window_due = now + clocks.rate_window.max(1);
+                }
+                let due = flight.window_due.min(flight.total_due);
+                self.wheel.set(id, due);
+            }
+        }
+    }
+
+    /// Tries starved orders again when a connection has closed, and gives up those that have waited long enough.
+    fn feed_starved(&mut self, now: Tick) {
+        while let Some((due, flight)) = self.starved.pop_front() {
+            if due <= now {
+                self.context.load.no_descriptor += 1;
+                self.finish(flight, Outcome::NotSent);
+            } else if !self.freed {
+                self.starved.push_front((due, flight));
+                break;
+            } else if let Some(flight) = self.dial(flight) {
+                self.freed = false;
+                self.starved.push_front((due, flight));
+            }
+        }
+        self.context.load.starved = self.starved.len();
+    }
+
+    /// Closes the connection that has been idle for longest. Returns whether there was one.
+    fn evict_oldest(&mut self) -> bool {
+        let Some(id) = self.pool.oldest() else {
+            return false;
+        };
+        self.context.load.evicted += 1;
+        self.close(id);
+        true
+    }
+
+    /// Closes a connection and returns what it carried.
+    fn close(&mut self, id: u32) -> Option<Flight> {
+        self.set_state(id, None);
+        self.pool.remove(id);
+        self.wheel.clear(id);
+        let slot = &mut self.slots[id as usize];
+        let connection = slot.connection.take()?;
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(id);
+        self.freed = true;
+        // Dropping the socket takes it out of the poller too.
+        connection.flight
+    }
+
+    /// Changes the state of a connection and the gauges; `None`: it is about to go.
+    fn set_state(&mut self, id: u32, to: Option<State>) {
+        let Some(connection) = self.slots[id as usize].connection.as_mut() else {
+            return;
+        };
+        let from = connection.state;
+        if let Some(to) = to {
+            connection.state = to;
+            *self.gauge(to) += 1;
+        } else {
+            self.context.load.open -= 1;
+        }
+        *self.gauge(from) -= 1;
+    }
+
+    fn gauge(&mut self, state: State) -> &mut usize {
+        let load = &mut self.context.load;
+        match state {
+            State::Dialling => &mut load.dialling,
+            State::Sending | State::Awaiting => &mut load.awaiting,
+            State::Reading => &mut load.reading,
+            State::Idle => &mut load.idle,
+        }
+    }
+
+    fn get(&mut self, id: u32) -> Option<&mut Connection> {
+        self.slots.get_mut(id as usize)?.connection.as_mut()
+    }
+
+    /// Token of the connection in slot `id`: the generation above, the slot below.
+    fn token(&self, id: u32) -> Token {
+        // 31 bits of generation, so that no token is the bell's.
+        let generation = u64::from(self.slots[id as usize].generation & (u32::MAX >> 1));
+        Token((generation << 32 | u64::from(id)) as usize)
+    }
+
+    fn id(&self, token: Token) -> Option<u32> {
+        let id = token.0 as u32;
+        let slot = self.slots.get(id as usize)?;
+        (slot.connection.is_some() && self.token(id) == token).then_some(id)
+    }
+}
+
+/// The system has no descriptor, port or memory to give just now.
+fn is_scarce(e: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    let by_number = matches!(e.raw_os_error(), Some(EMFILE | ENFILE));
+    let by_kind = matches!(
+        e.kind(),
+        ErrorKind::AddrNotAvailable
+            | ErrorKind::OutOfMemory
+            | ErrorKind::StorageFull
+            | ErrorKind::WouldBlock
+    );
+    by_number || by_kind
+}
+
+/// Outcome of a connect that failed.
+fn connect_outcome(kind: ErrorKind) -> Outcome {
+    match kind {
+        ErrorKind::TimedOut => Outcome::ConnectTimeout,
+        // It stood, and was torn down before the request was out.
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Outcome::ClosedEarly,
+        _ => Outcome::ConnectFailed,
+    }
+}
