@@ -123,8 +123,6 @@ pub const READ_ROOM_BYTES: usize = 32 << 10;
 pub const READ_TURN_BYTES_MAX: usize = 512 << 10;
 /// How long an order waits for a free descriptor or local port before it is given up, milliseconds.
 pub const DESCRIPTOR_WAIT_MS: u64 = 1_000;
-/// Largest body limit: offsets in a page's buffer have 32 bits, bytes.
-pub const BODY_BYTES_MAX: usize = 2 << 30;
 
 /// Interval between checkpoints, seconds: the promise is that at most this much is redone.
 pub const CHECKPOINT_EVERY_S: u64 = 15;
