@@ -59,9 +59,9 @@ fn head(title: &str, metas: usize) -> String {
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>"
     );
     for i in 0..metas {
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<meta property=\"og:thing{i}\" content=\"A value of some length, say {i} words\">\n"
+            "<meta property=\"og:thing{i}\" content=\"A value of some length, say {i} words\">"
         );
     }
     html
