@@ -153,7 +153,7 @@ fn benches(c: &mut Criterion) {
     for (name, html) in [("docs", docs_page()), ("web", web_page())] {
         let mut found = Found::default();
         let expected = html5ever_tokens(&html);
-        ours(&html, &mut found);
+        assert_eq!(ours(&html, &mut found), expected, "the same references");
         println!("{name}: {} bytes, {} links", html.len(), found.refs.len());
         let mut group = c.benchmark_group(format!("links/{name}"));
         group.throughput(Throughput::Bytes(html.len() as u64));
