@@ -59,9 +59,9 @@ fn head(title: &str, metas: usize) -> String {
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>"
     );
     for i in 0..metas {
-        let _ = write!(
+        let _ = writeln!(
             html,
-            "<meta property=\"og:thing{i}\" content=\"A value of some length, say {i} words\">\n"
+            "<meta property=\"og:thing{i}\" content=\"A value of some length, say {i} words\">"
         );
     }
     html
@@ -153,7 +153,7 @@ fn benches(c: &mut Criterion) {
     for (name, html) in [("docs", docs_page()), ("web", web_page())] {
         let mut found = Found::default();
         let expected = html5ever_tokens(&html);
-        ours(&html, &mut found);
+        assert_eq!(ours(&html, &mut found), expected, "the same references");
         println!("{name}: {} bytes, {} links", html.len(), found.refs.len());
         let mut group = c.benchmark_group(format!("links/{name}"));
         group.throughput(Throughput::Bytes(html.len() as u64));

@@ -174,6 +174,9 @@ fn spaces(s: &[u8]) -> usize {
     s.iter().take_while(|&&b| is_space(b)).count()
 }
 
+/// Name and value.
+type Attribute<'a> = (&'a [u8], &'a [u8]);
+
 /// The prescan's cursor. `None` everywhere means that the bytes ran out.
 struct Prescan<'a> {
     s: &'a [u8],
@@ -252,8 +255,7 @@ impl<'a> Prescan<'a> {
     }
 
     /// "Get an attribute": inner `None` where the tag has no more.
-    #[allow(clippy::type_complexity)]
-    fn attribute(&mut self) -> Option<Option<(&'a [u8], &'a [u8])>> {
+    fn attribute(&mut self) -> Option<Option<Attribute<'a>>> {
         let s = self.s;
         self.skip(|b| is_space(b) || b == b'/')?;
         if self.peek()? == b'>' {

@@ -5,7 +5,7 @@
 //! Deliberately absent: rules and selectors (`url()` counts wherever it stands but in `@namespace`), `image("...")` and
 //! `attr()`, which no browser fetches, source maps in comments.
 
-use super::html::{Found, RefKind};
+use super::html::{Found, RefKind, Unescape};
 use memchr::memmem;
 
 /// Appends the references of the stylesheet `input` to `found`: `@import` as [`RefKind::Style`], the rest as
@@ -79,7 +79,7 @@ impl Scanner<'_> {
 
     fn push(&mut self, kind: RefKind, at: usize, end: usize) {
         let escaped = memchr::memchr(b'\\', &self.s[at..end]).is_some();
-        let unescape = escaped.then_some(unescape as fn(&[u8], &mut Vec<u8>));
+        let unescape = escaped.then_some(unescape as Unescape);
         self.found
             .push_css(kind, self.s, (at, end), self.copied, unescape);
     }

@@ -1,10 +1,13 @@
 //! The searches of [`Find`] 32 bytes at a time, on x86-64 with AVX2.
 //!
+//! The only unsafe code of the scanner: intrinsics must be told that the instructions exist, and load through pointers.
 //! What must hold: an [`Avx2`] exists only where the processor has the instructions; loads go through a reference to
 //! 32 bytes, so none leaves the input. The last bytes of the input are left to [`Portable`]. Deliberately absent: AVX-512
 //! (tags are short: wider registers gain nothing) and NEON (the portable path serves it).
 
 use super::find::{self, Find, Portable};
+use super::links::Links;
+use super::{Found, Wanted, tokens};
 use std::arch::x86_64::*;
 
 /// Bytes of a block.
@@ -23,6 +26,18 @@ impl Avx2 {
             && is_x86_feature_detected!("bmi2");
         has.then_some(Avx2(()))
     }
+
+    /// [`super::scan`] with these searches.
+    pub(super) fn scan(self, input: &[u8], wanted: Wanted, found: &mut Found) {
+        // SAFETY: `self` proves the instructions.
+        unsafe { scan_compiled(self, input, wanted, found) }
+    }
+}
+
+/// The whole scan compiled for these instructions: everything it calls in its loops is inlined into it.
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn scan_compiled(avx2: Avx2, input: &[u8], wanted: Wanted, found: &mut Found) {
+    tokens::run(avx2, input, &mut Links::new(input, wanted, found));
 }
 
 /// Class bits by low nibble; AND with those of the high nibble says the class (see [`find`]).
@@ -103,7 +118,45 @@ fn block(s: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
     s.get(at..)?.first_chunk()
 }
 
+/// The `<` of a block of 64 bytes that were not asked for yet.
+#[derive(Default)]
+pub(super) struct Opens {
+    /// Where the block starts.
+    base: usize,
+    /// Bit i: `<` at `base + i`.
+    left: u64,
+    /// Where the next block starts.
+    next: usize,
+}
+
 impl Find for Avx2 {
+    type Opens = Opens;
+
+    #[inline(always)]
+    fn open(self, s: &[u8], opens: &mut Opens, at: usize) -> usize {
+        loop {
+            while opens.left != 0 {
+                let open = opens.base + opens.left.trailing_zeros() as usize;
+                opens.left &= opens.left - 1;
+                if open >= at {
+                    return open;
+                }
+            }
+            if at > opens.next {
+                skip(opens, at);
+            }
+            let (Some(low), Some(high)) = (block(s, opens.next), block(s, opens.next + BLOCK))
+            else {
+                return tail(|| Portable.byte(s, at.max(opens.next).min(s.len()), b'<'));
+            };
+            // SAFETY: `self` proves the instructions.
+            let (low, high) = unsafe { (equal(low, b'<'), equal(high, b'<')) };
+            opens.left = u64::from(low) | u64::from(high) << 32;
+            opens.base = opens.next;
+            opens.next += 2 * BLOCK;
+        }
+    }
+
     #[inline(always)]
     fn byte(self, s: &[u8], from: usize, b: u8) -> usize {
         let mut at = from;
@@ -115,7 +168,7 @@ impl Find for Avx2 {
             }
             at += BLOCK;
         }
-        tail(s, at, |at| Portable.byte(s, at, b))
+        tail(|| Portable.byte(s, at, b))
     }
 
     #[inline(always)]
@@ -129,7 +182,7 @@ impl Find for Avx2 {
             }
             at += BLOCK;
         }
-        tail(s, at, |at| Portable.set::<SET>(s, at))
+        tail(|| Portable.set::<SET>(s, at))
     }
 
     #[inline(always)]
@@ -148,7 +201,7 @@ impl Find for Avx2 {
             special |= changed;
             at += BLOCK;
         }
-        tail(s, at, |at| {
+        tail(|| {
             let (end, plain) = Portable.quote(s, at, quote);
             (end, plain && special == 0)
         })
@@ -165,15 +218,22 @@ impl Find for Avx2 {
             }
             at += BLOCK;
         }
-        tail(s, at, |at| Portable.pair(s, at, a, b, c))
+        tail(|| Portable.pair(s, at, a, b, c))
     }
 }
 
 /// Kept out of the loops: at most once per search, near the end of the input.
 #[cold]
 #[inline(never)]
-fn tail<T>(_: &[u8], at: usize, portable: impl FnOnce(usize) -> T) -> T {
-    portable(at)
+fn tail<T>(portable: impl FnOnce() -> T) -> T {
+    portable()
+}
+
+/// Behind a long stretch that was searched otherwise. A call, so that it is a branch: the usual way must not wait for `at`.
+#[cold]
+#[inline(never)]
+fn skip(opens: &mut Opens, at: usize) {
+    opens.next = at;
 }
 
 #[cfg(test)]

@@ -66,6 +66,13 @@ pub(super) fn is(b: u8, set: u8) -> bool {
 
 /// Forward searches in `s` from `from` (at most `s.len()`); `s.len()` means not found.
 pub(super) trait Find: Copy {
+    /// How far [`Find::open`] has come.
+    type Opens: Default;
+    /// The next `<` at or after `at`. Called with growing `at` only, each beyond the last answer.
+    ///
+    /// Apart from `byte`, so that an implementation may know of the next `<` before the end of the current tag is known:
+    /// then one tag is parsed while the next is found.
+    fn open(self, s: &[u8], opens: &mut Self::Opens, at: usize) -> usize;
     /// The first `b`.
     fn byte(self, s: &[u8], from: usize, b: u8) -> usize;
     /// The first byte of one of the classes `SET`. Expected to be near.
@@ -81,6 +88,13 @@ pub(super) trait Find: Copy {
 pub(super) struct Portable;
 
 impl Find for Portable {
+    type Opens = ();
+
+    #[inline]
+    fn open(self, s: &[u8], (): &mut (), at: usize) -> usize {
+        self.byte(s, at, b'<')
+    }
+
     #[inline]
     fn byte(self, s: &[u8], from: usize, b: u8) -> usize {
         memchr::memchr(b, &s[from..]).map_or(s.len(), |i| from + i)

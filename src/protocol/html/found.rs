@@ -72,6 +72,9 @@ pub struct Ref {
     place: Place,
 }
 
+/// Appends a text to a buffer with its escapes decoded.
+pub(in crate::protocol) type Unescape = fn(&[u8], &mut Vec<u8>);
+
 /// The findings of one document; reused from page to page.
 #[derive(Debug, Default)]
 pub struct Found {
@@ -175,7 +178,7 @@ impl Found {
         text: &[u8],
         (at, end): (usize, usize),
         copied: bool,
-        unescape: Option<fn(&[u8], &mut Vec<u8>)>,
+        unescape: Option<Unescape>,
     ) {
         let Some(unescape) = unescape else {
             return match copied {

@@ -32,6 +32,7 @@ mod suites;
 #[cfg(test)]
 mod tests;
 
+pub(super) use found::Unescape;
 pub use found::{Found, Place, Ref, RefKind};
 
 /// Which references a scan takes.
@@ -73,8 +74,7 @@ pub fn scan(input: &[u8], wanted: Wanted, found: &mut Found) {
     let input = &input[..input.len().min(u32::MAX as usize)];
     #[cfg(target_arch = "x86_64")]
     if let Some(avx2) = avx2::Avx2::detect() {
-        // SAFETY: `detect` has just proved the instructions.
-        return unsafe { scan_avx2(avx2, input, wanted, found) };
+        return avx2.scan(input, wanted, found);
     }
     scan_portable(input, wanted, found);
 }
@@ -86,11 +86,4 @@ fn scan_portable(input: &[u8], wanted: Wanted, found: &mut Found) {
         input,
         &mut links::Links::new(input, wanted, found),
     );
-}
-
-/// The scan compiled for AVX2; everything it calls in its loops is inlined into it.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2")]
-fn scan_avx2(avx2: avx2::Avx2, input: &[u8], wanted: Wanted, found: &mut Found) {
-    tokens::run(avx2, input, &mut links::Links::new(input, wanted, found));
 }

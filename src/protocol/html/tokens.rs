@@ -51,9 +51,10 @@ pub(super) trait Visitor {
 /// Goes through `s` once.
 #[inline(always)]
 pub(super) fn run<F: Find, V: Visitor>(f: F, s: &[u8], v: &mut V) {
+    let mut opens = F::Opens::default();
     let mut at = 0;
     loop {
-        at = f.byte(s, at, b'<');
+        at = f.open(s, &mut opens, at);
         let Some(&next) = s.get(at + 1) else { return };
         at = match next {
             b'a'..=b'z' | b'A'..=b'Z' => start_tag(f, s, at + 1, v),
@@ -79,10 +80,16 @@ fn start_tag<F: Find, V: Visitor>(f: F, s: &[u8], at: usize, v: &mut V) -> usize
     let wanted = v.start(tag, at, name_end);
     let (after, self_closing) = match s.get(name_end) {
         Some(b'>') => (name_end + 1, false),
-        _ => match attributes(f, s, name_end, wanted, v) {
-            Some(end) => end,
-            None => return s.len(),
-        },
+        _ => {
+            let end = match wanted {
+                true => attributes::<true, F, V>(f, s, name_end, v),
+                false => attributes::<false, F, V>(f, s, name_end, v),
+            };
+            match end {
+                Some(end) => end,
+                None => return s.len(),
+            }
+        }
     };
     let end = match v.started(tag, self_closing, after) {
         Content::Markup => return after,
@@ -105,7 +112,7 @@ fn end_tag<F: Find, V: Visitor>(f: F, s: &[u8], at: usize, v: &mut V) -> usize {
     let name_end = f.set::<NAME_END>(s, at);
     let after = match s.get(name_end) {
         Some(b'>') => name_end + 1,
-        _ => match attributes(f, s, name_end, false, v) {
+        _ => match attributes::<false, F, V>(f, s, name_end, v) {
             Some((after, _)) => after,
             None => return s.len(),
         },
@@ -116,11 +123,10 @@ fn end_tag<F: Find, V: Visitor>(f: F, s: &[u8], at: usize, v: &mut V) -> usize {
 
 /// Attributes from behind a tag name. Where the tag ends and whether by `/>`; `None` where the input ends in it.
 #[inline(always)]
-fn attributes<F: Find, V: Visitor>(
+fn attributes<const WANTED: bool, F: Find, V: Visitor>(
     f: F,
     s: &[u8],
     mut at: usize,
-    wanted: bool,
     v: &mut V,
 ) -> Option<(usize, bool)> {
     loop {
@@ -141,7 +147,7 @@ fn attributes<F: Find, V: Visitor>(
         let name_end = f.set::<ATTRIBUTE_END>(s, at + usize::from(b == b'='));
         at = spaces(s, name_end);
         if *s.get(at)? != b'=' {
-            if wanted {
+            if WANTED {
                 v.attribute(
                     name,
                     name_end,
@@ -155,8 +161,8 @@ fn attributes<F: Find, V: Visitor>(
             continue;
         }
         at = spaces(s, at + 1);
-        let (value, after) = value(f, s, at, wanted)?;
-        if wanted {
+        let (value, after) = value::<WANTED, F>(f, s, at)?;
+        if WANTED {
             v.attribute(name, name_end, value);
         }
         at = after;
@@ -177,10 +183,13 @@ fn spaces(s: &[u8], mut at: usize) -> usize {
 
 /// The value at `at` and where to go on; `None` where the input ends in it.
 #[inline(always)]
-fn value<F: Find>(f: F, s: &[u8], at: usize, wanted: bool) -> Option<(Value, usize)> {
+fn value<const WANTED: bool, F: Find>(f: F, s: &[u8], at: usize) -> Option<(Value, usize)> {
     let b = *s.get(at)?;
     if b == b'"' || b == b'\'' {
-        let (end, plain) = f.quote(s, at + 1, b);
+        let (end, plain) = match WANTED {
+            true => f.quote(s, at + 1, b),
+            false => (f.byte(s, at + 1, b), true),
+        };
         return (end < s.len()).then_some((
             Value {
                 at: at + 1,
@@ -195,7 +204,7 @@ fn value<F: Find>(f: F, s: &[u8], at: usize, wanted: bool) -> Option<(Value, usi
     if end == s.len() {
         return None;
     }
-    let plain = !wanted || f.set::<SPECIAL>(&s[..end], at) == end;
+    let plain = !WANTED || f.set::<SPECIAL>(&s[..end], at) == end;
     Some((Value { at, end, plain }, end))
 }
 
