@@ -5,3 +5,5 @@ pub mod html;
 pub mod http1;
 pub mod robots;
 pub mod url;
+pub mod warc;
+pub mod zframe;

@@ -1,1 +1,5 @@
 //! (in progress)
+
+pub mod dedup;
+pub mod index;
+pub mod plain;
