@@ -76,8 +76,7 @@ impl<'a> Decoded<'a> {
 fn cap(received: usize) -> usize {
     received
         .saturating_mul(DECODED_RATIO_MAX)
-        .max(DECODED_FREE_BYTES)
-        .min(DECODED_BYTES_MAX)
+        .clamp(DECODED_FREE_BYTES, DECODED_BYTES_MAX)
 }
 
 /// A scratch buffer that grows up to one byte beyond the limit, so that "exactly the limit" and "more" differ.
@@ -393,9 +392,15 @@ const ZSTD_WINDOW_TOO_LARGE: usize = 16;
 
 /// zstd (RFC 8878), any number of frames, skippable ones among them.
 fn zstd_frames(input: &[u8], out: &mut Out<'_>, context: &mut DCtx<'_>) -> (usize, Option<Why>) {
-    let announced = zstd::zstd_safe::get_frame_content_size(input).ok().flatten();
+    let announced = zstd::zstd_safe::get_frame_content_size(input)
+        .ok()
+        .flatten();
     match announced {
-        Some(size) => out.want(usize::try_from(size).unwrap_or(usize::MAX).saturating_add(1)),
+        Some(size) => out.want(
+            usize::try_from(size)
+                .unwrap_or(usize::MAX)
+                .saturating_add(1),
+        ),
         None => out.want(input.len().saturating_mul(4)),
     }
     if context.reset(ResetDirective::SessionOnly).is_err() {
@@ -439,7 +444,9 @@ mod tests {
 
     fn text(n: usize) -> Vec<u8> {
         (0..)
-            .flat_map(|i: u32| format!("<a href=/page/{}>{i}</a>\n", i.wrapping_mul(2_654_435_761)).into_bytes())
+            .flat_map(|i: u32| {
+                format!("<a href=/page/{}>{i}</a>\n", i.wrapping_mul(2_654_435_761)).into_bytes()
+            })
             .take(n)
             .collect()
     }
@@ -500,7 +507,11 @@ mod tests {
                 (br(&plain), Coding::Br),
             ] {
                 let codings = [coding, Coding::Identity];
-                assert_eq!(decoder.decode(&coded, &codings), Decoded::Whole(&plain), "{coding:?} {n}");
+                assert_eq!(
+                    decoder.decode(&coded, &codings),
+                    Decoded::Whole(&plain),
+                    "{coding:?} {n}"
+                );
             }
         }
         assert_eq!(decoder.decode(b"as is", &[]), Decoded::Whole(b"as is"));
@@ -520,7 +531,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_eq!(first, plain);
-        assert_eq!(decoder.decode(&coded, &[Coding::Br]), Decoded::Whole(&plain));
+        assert_eq!(
+            decoder.decode(&coded, &[Coding::Br]),
+            Decoded::Whole(&plain)
+        );
     }
 
     #[test]
@@ -529,15 +543,27 @@ mod tests {
         let both = [a.clone(), b.clone()].concat();
         let mut decoder = Decoder::new();
         let coded = [gz(&a), gz(&b)].concat();
-        assert_eq!(decoder.decode(&coded, &[Coding::Gzip]), Decoded::Whole(&both));
+        assert_eq!(
+            decoder.decode(&coded, &[Coding::Gzip]),
+            Decoded::Whole(&both)
+        );
         let twice = [gz(&a), gz(&a)].concat();
         let same = [a.clone(), a.clone()].concat();
-        assert_eq!(decoder.decode(&twice, &[Coding::Gzip]), Decoded::Whole(&same));
+        assert_eq!(
+            decoder.decode(&twice, &[Coding::Gzip]),
+            Decoded::Whole(&same)
+        );
         let trailing = [gz(&a), b"\0\0junk".to_vec()].concat();
-        assert_eq!(decoder.decode(&trailing, &[Coding::Gzip]), Decoded::Whole(&a));
+        assert_eq!(
+            decoder.decode(&trailing, &[Coding::Gzip]),
+            Decoded::Whole(&a)
+        );
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
         let coded = [zst(&a), skippable.to_vec(), zst(&b)].concat();
-        assert_eq!(decoder.decode(&coded, &[Coding::Zstd]), Decoded::Whole(&both));
+        assert_eq!(
+            decoder.decode(&coded, &[Coding::Zstd]),
+            Decoded::Whole(&both)
+        );
     }
 
     #[test]
@@ -573,7 +599,10 @@ mod tests {
             let cut = &coded[..coded.len() * 3 / 4];
             match decoder.decode(cut, &[coding]) {
                 Decoded::Partial(bytes, Why::Ended) => {
-                    assert!(plain.starts_with(bytes) && bytes.len() > 100_000, "{coding:?}");
+                    assert!(
+                        plain.starts_with(bytes) && bytes.len() > 100_000,
+                        "{coding:?}"
+                    );
                 }
                 other => panic!("{coding:?}: {:?}", other.bytes().len()),
             }
@@ -623,7 +652,10 @@ mod tests {
                 Coding::Deflate => zlib(p),
                 _ => zst(p),
             };
-            assert_eq!(decoder.decode(&code(&plain), &[coding]), Decoded::Whole(&plain));
+            assert_eq!(
+                decoder.decode(&code(&plain), &[coding]),
+                Decoded::Whole(&plain)
+            );
             assert_eq!(
                 decoder.decode(&code(&more), &[coding]),
                 Decoded::Partial(&plain, Why::Ratio)
@@ -655,7 +687,10 @@ mod tests {
                 let mut bad = coded.clone();
                 bad[at] ^= 0x55;
                 let _ = decoder.decode(&bad, &[coding]).bytes();
-                assert!(!matches!(decoder.decode(&coded[..at.max(1)], &[coding]), Decoded::Whole(b) if b == plain && at + 4 < coded.len()), "{coding:?} {at}");
+                assert!(
+                    !matches!(decoder.decode(&coded[..at.max(1)], &[coding]), Decoded::Whole(b) if b == plain && at + 4 < coded.len()),
+                    "{coding:?} {at}"
+                );
             }
             assert_eq!(decoder.decode(&coded, &[coding]), Decoded::Whole(&plain));
         }

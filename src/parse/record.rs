@@ -167,7 +167,11 @@ fn to(span: Span, head_at: u32) -> Span {
 /// The way back.
 fn from(span: Span, head_at: usize) -> Span {
     Span {
-        at: if span.len == 0 { 0 } else { span.at + head_at as u32 },
+        at: if span.len == 0 {
+            0
+        } else {
+            span.at + head_at as u32
+        },
         len: span.len,
     }
 }
@@ -181,8 +185,12 @@ pub fn media_type(value: &[u8], out: &mut Vec<u8>) {
     let token = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     let mut halves = essence.splitn(2, |b| *b == b'/');
     let valid = essence.len() <= MIME_BYTES_MAX
-        && halves.next().is_some_and(|h| !h.is_empty() && h.iter().all(token))
-        && halves.next().is_some_and(|h| !h.is_empty() && h.iter().all(token));
+        && halves
+            .next()
+            .is_some_and(|h| !h.is_empty() && h.iter().all(token))
+        && halves
+            .next()
+            .is_some_and(|h| !h.is_empty() && h.iter().all(token));
     if valid {
         out.extend(essence.iter().map(u8::to_ascii_lowercase));
     }
@@ -193,10 +201,19 @@ pub fn is_packed(mime: &[u8]) -> bool {
     let starts = |p: &[u8]| mime.starts_with(p);
     match mime {
         b"image/svg+xml" | b"image/bmp" | b"image/x-ms-bmp" => false,
-        b"application/zip" | b"application/gzip" | b"application/x-gzip" | b"application/zstd"
-        | b"application/x-bzip2" | b"application/x-xz" | b"application/x-7z-compressed"
-        | b"application/x-rar-compressed" | b"application/vnd.rar" | b"application/java-archive"
-        | b"application/epub+zip" | b"application/x-zip-compressed" | b"application/ogg"
+        b"application/zip"
+        | b"application/gzip"
+        | b"application/x-gzip"
+        | b"application/zstd"
+        | b"application/x-bzip2"
+        | b"application/x-xz"
+        | b"application/x-7z-compressed"
+        | b"application/x-rar-compressed"
+        | b"application/vnd.rar"
+        | b"application/java-archive"
+        | b"application/epub+zip"
+        | b"application/x-zip-compressed"
+        | b"application/ogg"
         | b"application/font-woff" => true,
         _ => {
             starts(b"image/")
@@ -237,7 +254,10 @@ pub(crate) mod tests {
         let span = |needle: &[u8]| {
             let at = memchr::memmem::find(head, needle)? + needle.len();
             let len = memchr::memchr(b'\r', &head[at..])?;
-            Some(Span { at: (room + at) as u32, len: len as u32 })
+            Some(Span {
+                at: (room + at) as u32,
+                len: len as u32,
+            })
         };
         page.facts.content_type = span(b"Content-Type: ").unwrap_or_default();
         page.facts.location = span(b"Location: ").unwrap_or_default();
@@ -269,7 +289,10 @@ pub(crate) mod tests {
         let plain = plain(&page);
         let record = Record::read(&plain).expect("a record");
         assert_eq!(record.block, [HTML, &body].concat());
-        assert_eq!(record.field(b"warc-target-uri"), Some(&b"http://a.test/x"[..]));
+        assert_eq!(
+            record.field(b"warc-target-uri"),
+            Some(&b"http://a.test/x"[..])
+        );
         assert_eq!(record.field(b"warc-ip-address"), Some(&b"127.0.0.1"[..]));
         assert_eq!(record.field(b"warc-truncated"), Some(&b"time"[..]));
         assert_eq!(page.mime, b"text/html");
@@ -288,7 +311,10 @@ pub(crate) mod tests {
             writer.response(&mut page, Level::Normal);
             let plain = plain(&page);
             let record = Record::read(&plain).expect("a record");
-            let head = memchr::memmem::find(record.block, b"\r\nX-Crawler-Transfer-Encoding: chunked\r\n");
+            let head = memchr::memmem::find(
+                record.block,
+                b"\r\nX-Crawler-Transfer-Encoding: chunked\r\n",
+            );
             assert!(head.is_some(), "{room}");
             assert!(record.block.ends_with(b"\r\nContent-Length: 4\r\n\r\ngone"));
             assert_eq!(page.facts.location.of(&page.buf), b"/there");
@@ -296,7 +322,10 @@ pub(crate) mod tests {
             assert_eq!(page.body(), b"gone");
             records.push(page.record);
         }
-        assert!(records.windows(2).all(|w| w[0] == w[1]), "the bytes do not depend on the room");
+        assert!(
+            records.windows(2).all(|w| w[0] == w[1]),
+            "the bytes do not depend on the room"
+        );
     }
 
     #[test]

@@ -212,7 +212,9 @@ impl<'a> Record<'a> {
             .and_then(|v| std::str::from_utf8(v).ok())
             .and_then(|v| v.parse().ok())
             .ok_or("the record has no Content-Length")?;
-        let block = rest.get(..len).ok_or("the record is shorter than its Content-Length")?;
+        let block = rest
+            .get(..len)
+            .ok_or("the record is shorter than its Content-Length")?;
         if &rest[len..] != END {
             return Err("the record does not end where its Content-Length says");
         }
@@ -245,14 +247,23 @@ mod tests {
         plain.extend_from_slice(b"abc\r\n\r\n");
         let record = Record::read(&plain).expect("a record");
         assert_eq!(record.block, b"abc");
-        assert_eq!(record.field(b"warc-date"), Some(&b"1970-01-01T00:16:40Z"[..]));
-        assert_eq!(record.field(b"warc-target-uri"), Some(&b"http://a.test/x?y=1|2"[..]));
+        assert_eq!(
+            record.field(b"warc-date"),
+            Some(&b"1970-01-01T00:16:40Z"[..])
+        );
+        assert_eq!(
+            record.field(b"warc-target-uri"),
+            Some(&b"http://a.test/x?y=1|2"[..])
+        );
         assert_eq!(
             record.field(b"warc-payload-digest"),
             Some(&b"sha1:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"[..])
         );
         let id = record.field(b"warc-record-id").expect("an id");
-        assert_eq!((id.len(), id[24], &id[..10]), (47, b'8', &b"<urn:uuid:"[..]));
+        assert_eq!(
+            (id.len(), id[24], &id[..10]),
+            (47, b'8', &b"<urn:uuid:"[..])
+        );
         for cut in 0..plain.len() {
             assert!(Record::read(&plain[..cut]).is_err());
         }
@@ -265,7 +276,9 @@ mod tests {
         let text = String::from_utf8(out).expect("ASCII");
         assert_eq!(text.matches("\r\n").count(), 10);
         assert_eq!(text.matches('\n').count(), 10);
-        assert!(text.contains("%0D%0AWARC-Type:%20warcinfo%0A%20%C2%85%E2%80%A8%3C%3E%22%00%7F\r\n"));
+        assert!(
+            text.contains("%0D%0AWARC-Type:%20warcinfo%0A%20%C2%85%E2%80%A8%3C%3E%22%00%7F\r\n")
+        );
         assert!(text.contains("\r\nX: a  WARC-Type: evil \r\n"));
     }
 
@@ -273,7 +286,10 @@ mod tests {
     fn dates_beyond_the_calendar_do_not_fail() {
         let mut out = Vec::new();
         Fields::begin(&mut out, "response", [0; 16], Wall::MAX).end("a/b", 0);
-        assert_eq!(field(&out, b"warc-date"), Some(&b"9999-12-31T23:59:59Z"[..]));
+        assert_eq!(
+            field(&out, b"warc-date"),
+            Some(&b"9999-12-31T23:59:59Z"[..])
+        );
     }
 
     #[test]

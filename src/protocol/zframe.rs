@@ -95,7 +95,8 @@ impl Framer {
         }
         self.scratch.clear();
         self.scratch.reserve(compress_bound(content.len()));
-        self.context.compress_to_buffer(content, &mut self.scratch)?;
+        self.context
+            .compress_to_buffer(content, &mut self.scratch)?;
         Ok(())
     }
 }
@@ -170,8 +171,17 @@ mod tests {
 
     #[test]
     fn raw_frames_of_any_length_are_read_back() {
-        for n in [0, 1, 255, 256, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 9 << 20] {
-            let content: Vec<u8> = (0..n).map(|i| (i * 31 >> 3) as u8).collect();
+        for n in [
+            0,
+            1,
+            255,
+            256,
+            BLOCK_BYTES - 1,
+            BLOCK_BYTES,
+            BLOCK_BYTES + 1,
+            9 << 20,
+        ] {
+            let content: Vec<u8> = (0..n).map(|i| ((i * 31) >> 3) as u8).collect();
             let mut frame = b"before".to_vec();
             raw(&content, &mut frame);
             let frame = &frame[6..];
@@ -215,13 +225,21 @@ mod tests {
         for _ in 0..20_000 {
             let mut bytes = MAGIC.to_vec();
             for _ in 0..2 {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 bytes.extend_from_slice(&(random ^ random >> 29).to_le_bytes());
             }
             bytes[4] &= !8; // the reserved bit
-            let theirs = zstd::zstd_safe::get_frame_content_size(&bytes).ok().flatten();
+            let theirs = zstd::zstd_safe::get_frame_content_size(&bytes)
+                .ok()
+                .flatten();
             if theirs.is_some() {
-                assert_eq!(Header::read(&bytes).and_then(|h| h.content), theirs, "{bytes:x?}");
+                assert_eq!(
+                    Header::read(&bytes).and_then(|h| h.content),
+                    theirs,
+                    "{bytes:x?}"
+                );
             }
         }
         assert_eq!(Header::read(&MAGIC), None);

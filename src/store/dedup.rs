@@ -42,13 +42,16 @@ impl Payloads {
     }
 
     /// Payloads remembered.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 
     /// Bytes that the map holds.
     pub fn footprint(&self) -> usize {
-        self.shards.iter().map(|s| s.len() * size_of::<Slot>()).sum()
+        self.shards
+            .iter()
+            .map(|s| s.len() * size_of::<Slot>())
+            .sum()
     }
 
     /// Shard and a hash whose high bits place the tag in it.
@@ -59,7 +62,7 @@ impl Payloads {
 
     /// Slot of `tag` in `shard`, or the empty slot where it belongs. `shard` has an empty slot.
     fn slot(shard: &[Slot], hash: u64, tag: u64) -> usize {
-        let mut at = (u128::from(hash) * shard.len() as u128 >> 64) as usize;
+        let mut at = ((u128::from(hash) * shard.len() as u128) >> 64) as usize;
         while shard[at].1 != 0 && shard[at].0 != tag {
             at = if at + 1 == shard.len() { 0 } else { at + 1 };
         }
@@ -119,7 +122,9 @@ mod tests {
         let mut twin = HashMap::new();
         let mut random = 9u64;
         for i in 0..200_000u64 {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             // Few distinct ones, sequential low bits, and zeros among them.
             let tag = if i % 3 == 0 { random >> 44 } else { i / 2 };
             let position = Position::new(1 + (i % 9) as u32, i);
@@ -127,11 +132,19 @@ mod tests {
             assert!(map.insert(tag, position));
             twin.entry(tag).or_insert(position);
             if i > 20_000 {
-                assert!(map.footprint() <= map.len() * 24, "{} for {}", map.footprint(), map.len());
+                assert!(
+                    map.footprint() <= map.count() * 24,
+                    "{} for {}",
+                    map.footprint(),
+                    map.count()
+                );
             }
         }
-        assert_eq!(map.len(), twin.len());
-        assert!(twin.iter().all(|(tag, position)| map.get(*tag) == Some(*position)));
+        assert_eq!(map.count(), twin.len());
+        assert!(
+            twin.iter()
+                .all(|(tag, position)| map.get(*tag) == Some(*position))
+        );
     }
 
     #[test]

@@ -188,8 +188,12 @@ impl<'a> Entry<'a> {
     pub fn read(bytes: &'a [u8]) -> Result<(Self, usize), Damage> {
         let fixed = bytes.get(..FIXED_BYTES).ok_or(Damage::Torn)?;
         let mime_len = usize::from(fixed[FIXED_BYTES - 3]);
-        let url_len = usize::from(u16::from_le_bytes([fixed[FIXED_BYTES - 2], fixed[FIXED_BYTES - 1]]));
-        if mime_len > crate::parse::record::MIME_BYTES_MAX || url_len > crate::limits::URL_BYTES_MAX {
+        let url_len = usize::from(u16::from_le_bytes([
+            fixed[FIXED_BYTES - 2],
+            fixed[FIXED_BYTES - 1],
+        ]));
+        if mime_len > crate::parse::record::MIME_BYTES_MAX || url_len > crate::limits::URL_BYTES_MAX
+        {
             return Err(Damage::Corrupt);
         }
         let len = FIXED_BYTES + mime_len + url_len;
@@ -246,7 +250,9 @@ pub fn header(crawl: &[u8; 16], segment: u32) -> [u8; HEADER_BYTES] {
 
 /// Checks the header of the index of `segment` and returns the crawl's id. The error says what is wrong.
 pub fn read_header(bytes: &[u8], segment: u32) -> Result<[u8; 16], &'static str> {
-    let bytes = bytes.get(..HEADER_BYTES).ok_or("the index is shorter than its header")?;
+    let bytes = bytes
+        .get(..HEADER_BYTES)
+        .ok_or("the index is shorter than its header")?;
     let mut fields = Cursor(bytes);
     if fields.take::<8>() != MAGIC {
         return Err("the file is no index of a segment");
@@ -323,7 +329,11 @@ impl<R: Read> Scan<R> {
         self.buf.drain(..self.start);
         self.start = 0;
         let want = SCAN_BYTES - self.buf.len();
-        let got = self.source.by_ref().take(want as u64).read_to_end(&mut self.buf)?;
+        let got = self
+            .source
+            .by_ref()
+            .take(want as u64)
+            .read_to_end(&mut self.buf)?;
         self.ended = got < want;
         Ok(())
     }
@@ -359,7 +369,10 @@ pub(crate) mod tests {
         entry.write(&mut bytes);
         bytes.push(1);
         assert_eq!(Entry::read(&bytes), Ok((entry, bytes.len() - 1)));
-        assert_eq!(entry.origin.map(|o| (o.segment(), o.at())), Some((7, 12_345)));
+        assert_eq!(
+            entry.origin.map(|o| (o.segment(), o.at())),
+            Some((7, 12_345))
+        );
     }
 
     #[test]
@@ -397,7 +410,11 @@ pub(crate) mod tests {
         bytes.extend_from_slice(&bytes.clone()[..70]);
         let mut scan = Scan::new(&bytes[..], 40);
         for url in &urls {
-            let (_, entry) = scan.next_entry().expect("memory").expect("there").expect("whole");
+            let (_, entry) = scan
+                .next_entry()
+                .expect("memory")
+                .expect("there")
+                .expect("whole");
             assert_eq!(entry.url, url.as_bytes());
         }
         assert_eq!(scan.at(), 40 + whole);

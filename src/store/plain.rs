@@ -27,7 +27,11 @@ pub struct PlainFile {
 impl PlainFile {
     /// Creates `path`, which must not exist. The directory entry is not durable until the directory is synced.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         Ok(Self {
             file,
             len: Arc::default(),
@@ -62,7 +66,8 @@ impl PlainFile {
             let end = before + part.len();
             if end > done {
                 let from = done.max(before);
-                self.file.write_all_at(&part[from - before..], offset + from as u64)?;
+                self.file
+                    .write_all_at(&part[from - before..], offset + from as u64)?;
             }
             before = end;
         }
@@ -77,7 +82,8 @@ impl DiskFile for PlainFile {
 
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, offset)?;
-        self.len.fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
+        self.len
+            .fetch_max(offset + bytes.len() as u64, Ordering::AcqRel);
         Ok(())
     }
 
@@ -133,7 +139,9 @@ mod tests {
         let mut file = PlainFile::create(&path).expect("create");
         assert!(PlainFile::create(&path).is_err(), "it exists");
         let mut twin = file.twin().expect("twin");
-        let parts: Vec<Vec<u8>> = (0..3_000u32).map(|i| i.to_le_bytes().repeat(i as usize % 5)).collect();
+        let parts: Vec<Vec<u8>> = (0..3_000u32)
+            .map(|i| i.to_le_bytes().repeat(i as usize % 5))
+            .collect();
         let slices: Vec<IoSlice<'_>> = parts.iter().map(|p| IoSlice::new(p)).collect();
         file.write_at(0, b"head").expect("write");
         file.write_vectored_at(4, &slices).expect("write");
@@ -145,7 +153,10 @@ mod tests {
         file.start_writeback(0, 4).expect("write-back");
         twin.sync().expect("sync");
         file.truncate(2).expect("truncate");
-        assert_eq!((twin.len(), std::fs::read(&path).expect("read")), (2, b"he".to_vec()));
+        assert_eq!(
+            (twin.len(), std::fs::read(&path).expect("read")),
+            (2, b"he".to_vec())
+        );
         assert!(file.read_at(1, &mut [0; 2]).is_err());
         assert_eq!(PlainFile::open(&path).expect("open").len(), 2);
     }
