@@ -44,6 +44,8 @@ pub const DECODED_RATIO_MAX: usize = 100;
 pub const DECODED_FREE_BYTES: usize = 1 << 20;
 /// Decoded bytes at most, whatever the ratio.
 pub const DECODED_BYTES_MAX: usize = 64 << 20;
+/// Bytes of each of its two scratch buffers that a decoder at rest keeps; more is given back before the next body.
+pub const DECODE_REST_BYTES_MAX: usize = 8 << 20;
 /// Stacked content codings that are undone (RFC 9110 8.4 allows any number).
 pub const CODINGS_MAX: usize = 2;
 /// Largest zstd window taken from servers, as a power of two (RFC 8878 recommends 8 MiB = 2^23).
@@ -128,8 +130,19 @@ pub const DESCRIPTOR_WAIT_MS: u64 = 1_000;
 pub const CHECKPOINT_EVERY_S: u64 = 15;
 /// Segment size, bytes, at which the store opens the next one.
 pub const SEGMENT_BYTES: u64 = 1 << 30;
+/// Records that go to the disk in one vectored write.
+pub const STORE_BATCH_RECORDS: usize = 128;
+/// Distinct payloads remembered to write later copies as revisits, 24 bytes each at most; beyond it copies are stored
+/// whole and counted as `dedup_full`.
+pub const DEDUP_PAYLOADS_MAX: usize = 1 << 25;
+/// Originals of revisits whose URL and date are kept at hand; others are read from the index.
+pub const DEDUP_ORIGINS_CACHED: usize = 256;
+/// Sealed indexes that are kept open to read originals from.
+pub const DEDUP_INDEXES_OPEN: usize = 16;
 /// Bytes kept free in front of a body for the WARC header and a rewritten HTTP head.
 pub const HEADROOM_BYTES: usize = 4 << 10;
+/// Scratch of a record compressor that is kept between pages, bytes; a larger one is given back after its page.
+pub const RECORD_SCRATCH_BYTES_MAX: usize = 4 << 20;
 /// Largest compression window of our own frames, as a power of two (WARC-zstd: at most 8 MiB).
 pub const RECORD_WINDOW_LOG_MAX: u32 = 23;
 

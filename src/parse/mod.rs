@@ -1,1 +1,4 @@
 //! (in progress)
+
+pub mod decode;
+pub mod record;

@@ -8,3 +8,5 @@ pub mod http1;
 pub mod robots;
 pub mod scope;
 pub mod url;
+pub mod warc;
+pub mod zframe;
