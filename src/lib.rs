@@ -35,6 +35,7 @@ pub mod limits;
 pub mod parse;
 pub mod protocol;
 pub mod ring;
+pub mod sim;
 pub mod store;
 pub mod telemetry;
 pub mod time;

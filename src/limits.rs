@@ -128,6 +128,18 @@ pub const DESCRIPTOR_WAIT_MS: u64 = 1_000;
 
 /// Interval between checkpoints, seconds: the promise is that at most this much is redone.
 pub const CHECKPOINT_EVERY_S: u64 = 15;
+/// Cuts that wait for their checkpoint; at one more the oldest is folded into the next, counted as `folded`.
+pub const CUTS_PENDING_MAX: usize = 2;
+/// Marks of the store that wait for their cut. More than this is a fault of the program.
+pub const MARKS_PENDING_MAX: usize = 64;
+/// First file of the log of fingerprints, bytes. Small, so that a small crawl has a small directory.
+pub const SEEN_LOG_FIRST_BYTES: u64 = 1 << 20;
+/// Files of the log of fingerprints, bytes; each is twice as long as the one before, up to this.
+pub const SEEN_LOG_BYTES: u64 = 16 << 20;
+/// First file of the log of URL records, bytes.
+pub const URLS_LOG_FIRST_BYTES: u64 = 4 << 20;
+/// Files of the log of URL records, bytes.
+pub const URLS_LOG_BYTES: u64 = 64 << 20;
 /// Segment size, bytes, at which the store opens the next one.
 pub const SEGMENT_BYTES: u64 = 1 << 30;
 /// Records that go to the disk in one vectored write.
