@@ -14,9 +14,9 @@ pub const PATH_SEGMENTS_MAX: usize = 20;
 /// How often one path segment may occur in a path before it is dropped as `trap`.
 pub const SEGMENT_REPEATS_MAX: usize = 3;
 /// Most links taken from one page, in document order; the rest is counted as `links_per_page`.
-pub const LINKS_PER_PAGE_MAX: usize = 10_000;
+pub const LINKS_PER_PAGE_MAX: usize = 1 << 17;
 /// Bytes of canonical URL text that one page may hand on.
-pub const LINK_TEXT_BYTES_MAX: usize = 4 << 20;
+pub const LINK_TEXT_BYTES_MAX: usize = 16 << 20;
 /// Bytes searched for a late `<meta charset>` where the body is no UTF-8 and nothing else names its encoding.
 pub const CHARSET_LATE_META_BYTES: usize = 16 << 10;
 /// Bytes that a guess of the encoding looks at (a whole page would cost milliseconds).

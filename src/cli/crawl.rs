@@ -9,6 +9,8 @@ use super::values::{
     Assets, FieldText, Net, Pattern, Resolve, Robots, Scope, Size, Time, UserAgent,
 };
 use crate::config::{Config, default_user_agent};
+use crate::engine;
+use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::time::SECOND;
@@ -16,6 +18,7 @@ use std::fmt::Display;
 use std::io::BufRead;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -239,6 +242,27 @@ fn within<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>
         (range.end(), "most")
     };
     Err(Error::usage(format!("--{key} {value}: at {side} {bound}")))
+}
+
+/// Crawls to the end and prints the report.
+///
+/// # Errors
+/// Everything fatal; see [`crate::engine::run`].
+pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
+    let config = typed.understand(&mut std::io::stdin().lock())?;
+    let stop = Stop::on_signals()?;
+    let quiet = config.quiet;
+    let ended = engine::run(&config, &stop, &mut |line: &str| {
+        if !quiet {
+            eprintln!("{line}");
+        }
+    })?;
+    super::report::print(&ended.report)?;
+    Ok(if ended.interrupted {
+        ExitCode::from(EXIT_STOPPED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 impl CrawlArgs {

@@ -49,11 +49,9 @@ pub fn main() -> ExitCode {
 
 /// Understands a command and does it.
 fn run(command: Command) -> Result<ExitCode> {
-    let name = command.name();
-    if let Command::Crawl(typed) = command {
-        typed.understand(&mut std::io::stdin().lock())?;
+    match command {
+        Command::Crawl(typed) => crawl::run(*typed),
+        Command::Report(typed) => report::run(&typed),
+        _ => Err(Error::environment("not yet")),
     }
-    Err(Error::environment(format!(
-        "this build holds the command line only, not what `{name}` does"
-    )))
 }

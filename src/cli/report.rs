@@ -1,6 +1,11 @@
 //! `cyclosa report`: its arguments.
 
+use super::out;
+use crate::error::Result;
+use crate::telemetry::{Report, render};
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -16,4 +21,27 @@ pub struct ReportArgs {
     /// Print report.json instead of tables
     #[arg(long)]
     pub json: bool,
+}
+
+/// Prints the report of the last run, or its JSON.
+///
+/// # Errors
+/// If the directory holds no readable report.
+pub fn run(typed: &ReportArgs) -> Result<ExitCode> {
+    let report = Report::load(&typed.dir)?;
+    if typed.json {
+        out::print(|w| writeln!(w, "{}", report.to_json().trim_end()))?;
+    } else {
+        print(&report)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Renders a report to standard output, in colour on a terminal.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn print(report: &Report) -> Result<()> {
+    let colour = std::io::stdout().is_terminal();
+    out::print(|w| write!(w, "{}", render(report, colour)))
 }

@@ -1,11 +1,66 @@
-//! The engine: threads, placement, idling and stopping.
+//! The engine: wires the stages with rings, gives them threads, and ends the crawl in one way only.
 //!
-//! What must hold: a stage is a plain struct with `turn(now)`; which thread runs it, on which core, what that thread does
-//! without work and when it ends is decided here and nowhere else, from data that is printed at start.
+//! ```text
+//!   open (restore or create) ─► wiring ─► workers run ─► drain ─► last cut durable ─► join ─► report
+//! ```
 //!
-//! Deliberately absent: moving stages between threads while running, and restarting a stage that died (a crash restores).
+//! What must hold:
+//! * stages are plain structs with a turn; threads, pinning, idling and clocks of turns exist only here;
+//! * Ctrl-C, `--for`, `--max-pages` and a dry frontier end in the same clean stop, after which nothing is redone;
+//! * a fatal error of one stage ends all threads; the last durable checkpoint stays as it is.
+//!
+//! Deliberately absent: any decision about URLs.
 
+mod checkpointing;
+mod control;
 pub mod cpus;
+mod finish;
+mod frontier_stage;
 pub mod idle;
+mod open;
 pub mod placement;
+mod stages;
 pub mod stop;
+mod wiring;
+mod worker;
+
+use crate::config::Config;
+use crate::error::Result;
+use crate::telemetry::Report;
+use control::Control;
+use stop::Stop;
+
+pub use open::Opened;
+
+/// How a crawl ended, with its report.
+pub struct Ended {
+    /// Everything that is worth knowing about it; already written to the crawl directory.
+    pub report: Report,
+    /// The user stopped it (exit code 130).
+    pub interrupted: bool,
+}
+
+/// What is told while a crawl begins.
+pub trait Announce {
+    /// One line for the user.
+    fn line(&mut self, text: &str);
+}
+
+impl<F: FnMut(&str)> Announce for F {
+    fn line(&mut self, text: &str) {
+        self(text);
+    }
+}
+
+/// Runs a crawl to its end: a new one, or the one that the directory holds.
+///
+/// # Errors
+/// Everything fatal: an unusable directory, seeds that are no URLs, a checkpoint that contradicts itself, a disk that
+/// does not take what is written.
+pub fn run(config: &Config, stop: &Stop, announce: &mut dyn Announce) -> Result<Ended> {
+    let opened = open::open(config, announce)?;
+    let control = Control::new(stop.clone());
+    let wired = wiring::wire(config, opened, &control, announce)?;
+    let crew = worker::start(wired, &control)?;
+    finish::finish(config, crew, &control)
+}

@@ -232,7 +232,12 @@ impl Counters {
         for n in copy.scalars() {
             out.extend_from_slice(&n.to_le_bytes());
         }
-        for n in self.outcomes.iter().chain(&self.excluded).chain(&self.dropped) {
+        for n in self
+            .outcomes
+            .iter()
+            .chain(&self.excluded)
+            .chain(&self.dropped)
+        {
             out.extend_from_slice(&n.to_le_bytes());
         }
         let seen = self.status.iter().filter(|n| **n != 0).count() as u32;

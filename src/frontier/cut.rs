@@ -128,6 +128,11 @@ impl Frontier {
         self.state().hash()
     }
 
+    /// Cuts get numbers from `next` on; smaller ones may have been used by a checkpoint that was given up.
+    pub fn number_cuts_from(&mut self, next: u64) {
+        self.journal.epoch = next - 1;
+    }
+
     /// Whether the last cut's host blocks are all handed over, so that another cut may be taken.
     pub fn may_cut(&self) -> bool {
         !self.journal.sweeping

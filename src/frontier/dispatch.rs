@@ -115,10 +115,7 @@ impl Frontier {
 
     /// Takes the first URL of a host; its number in the queue.
     fn pop(&mut self, host: HostId, item: &mut Queued) -> Option<u32> {
-        if !self
-            .queues
-            .pop(&mut self.live[host as usize].queue, item)
-        {
+        if !self.queues.pop(&mut self.live[host as usize].queue, item) {
             return None;
         }
         self.counters.queued -= 1;

@@ -240,7 +240,11 @@ impl Hosts {
     }
 
     /// Sends at most `limit` blocks, in no particular order; false once the sweep is complete.
-    pub fn sweep(&mut self, limit: usize, mut send: impl FnMut(u32, Box<[u8; BLOCK_BYTES]>)) -> bool {
+    pub fn sweep(
+        &mut self,
+        limit: usize,
+        mut send: impl FnMut(u32, Box<[u8; BLOCK_BYTES]>),
+    ) -> bool {
         for (block, image) in self.images.drain(..) {
             send(block, image);
         }

@@ -212,7 +212,9 @@ mod tests {
 
     fn samples() -> Vec<Record<'static>> {
         vec![
-            Record::Host { origin: b"http://a" },
+            Record::Host {
+                origin: b"http://a",
+            },
             Record::Queued {
                 host: 7,
                 seq: 9,

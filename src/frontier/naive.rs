@@ -85,7 +85,10 @@ impl Naive {
                     break;
                 };
                 let (url, depth) = host.queue.pop_front().unwrap();
-                if rules.iter().any(|rule| url[name.len()..].starts_with(rule.as_str())) {
+                if rules
+                    .iter()
+                    .any(|rule| url[name.len()..].starts_with(rule.as_str()))
+                {
                     self.excluded += 1;
                     continue;
                 }

@@ -142,8 +142,7 @@ impl Pool {
             let chunk = vec![empty; CHUNK_BLOCKS].into_boxed_slice();
             self.chunks
                 .push(chunk.try_into().ok().expect("a chunk has CHUNK_BLOCKS"));
-            self.free
-                .extend((base..base + CHUNK_BLOCKS as u32).rev());
+            self.free.extend((base..base + CHUNK_BLOCKS as u32).rev());
         }
         self.used += 1;
         let n = self.free.pop().expect("a chunk was just added");

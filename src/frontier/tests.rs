@@ -276,7 +276,12 @@ fn the_same_inputs_give_the_same_state_and_deltas() {
         for mut page in fetches(&mut frontier, 5) {
             answer_status(&mut page, 200);
             for n in 0..50 {
-                add_link(&mut page, &format!("http://a.test/{n}"), LinkKind::Page, false);
+                add_link(
+                    &mut page,
+                    &format!("http://a.test/{n}"),
+                    LinkKind::Page,
+                    false,
+                );
             }
             frontier.handle(page, 6);
         }
@@ -323,14 +328,29 @@ fn a_contradiction_is_refused() {
     let mut other = kept.clone();
     other.seen[0][0] ^= 1;
     let restored = Frontier::restore(
-        &config, &IDENTITY, &other.cut, &other.image, &other.seen, &other.urls, 0,
+        &config,
+        &IDENTITY,
+        &other.cut,
+        &other.image,
+        &other.seen,
+        &other.urls,
+        0,
     );
     assert!(restored.is_err_and(|e| e.to_string().contains("state hash")));
     let mut other = kept.clone();
     other.urls.clear();
-    assert!(Frontier::restore(
-        &config, &IDENTITY, &other.cut, &other.image, &other.seen, &other.urls, 0,
-    ).is_err());
+    assert!(
+        Frontier::restore(
+            &config,
+            &IDENTITY,
+            &other.cut,
+            &other.image,
+            &other.seen,
+            &other.urls,
+            0,
+        )
+        .is_err()
+    );
 }
 
 #[test]
@@ -362,7 +382,10 @@ fn private_addresses_are_refused_and_counted() {
     seed(&mut frontier, "http://127.0.0.1/");
     assert!(fetches(&mut frontier, 0).is_empty());
     assert!(frontier.is_dry());
-    assert_eq!(frontier.counters().excluded[counters::Excluded::Address as usize], 2);
+    assert_eq!(
+        frontier.counters().excluded[counters::Excluded::Address as usize],
+        2
+    );
 }
 
 #[test]
@@ -400,7 +423,9 @@ fn robots_that_cannot_be_had_forbid_everything() {
         }
     }
     assert!(frontier.is_dry());
-    let at = Outcome::ALL.iter().position(|o| *o == Outcome::RobotsUnreachable);
+    let at = Outcome::ALL
+        .iter()
+        .position(|o| *o == Outcome::RobotsUnreachable);
     assert_eq!(frontier.counters().outcomes[at.unwrap()], 1);
 }
 
@@ -421,7 +446,12 @@ fn robots_redirects_are_followed_to_another_host() {
                     robots_from.push(url.clone());
                     if url.starts_with("http://a.test") {
                         answer_status(&mut page, 301);
-                        add_link(&mut page, "http://b.test/robots.txt", LinkKind::Redirect, false);
+                        add_link(
+                            &mut page,
+                            "http://b.test/robots.txt",
+                            LinkKind::Redirect,
+                            false,
+                        );
                     } else {
                         answer_status(&mut page, 200);
                         page.robots = b"User-agent: *\nDisallow: /x\n".to_vec();
@@ -432,8 +462,14 @@ fn robots_redirects_are_followed_to_another_host() {
             frontier.handle(page, SECOND);
         }
     }
-    assert_eq!(robots_from, ["http://a.test/robots.txt", "http://b.test/robots.txt"]);
-    assert_eq!(frontier.counters().excluded[counters::Excluded::Robots as usize], 1);
+    assert_eq!(
+        robots_from,
+        ["http://a.test/robots.txt", "http://b.test/robots.txt"]
+    );
+    assert_eq!(
+        frontier.counters().excluded[counters::Excluded::Robots as usize],
+        1
+    );
     assert!(frontier.is_dry());
 }
 
@@ -493,13 +529,23 @@ fn a_seed_that_redirects_takes_the_scope_along() {
     answer_status(&mut page, 301);
     add_link(&mut page, "http://new.test/", LinkKind::Redirect, false);
     frontier.handle(page, 0);
-    let mut page = fetches(&mut frontier, 0).pop().expect("the target is in scope");
+    let mut page = fetches(&mut frontier, 0)
+        .pop()
+        .expect("the target is in scope");
     answer_status(&mut page, 200);
     add_link(&mut page, "http://new.test/a", LinkKind::Page, false);
     add_link(&mut page, "http://elsewhere.test/", LinkKind::Page, false);
-    add_link(&mut page, "http://elsewhere.test/i.png", LinkKind::Image, false);
+    add_link(
+        &mut page,
+        "http://elsewhere.test/i.png",
+        LinkKind::Image,
+        false,
+    );
     frontier.handle(page, 0);
-    let mut urls: Vec<_> = fetches(&mut frontier, 0).iter().map(|p| String::from_utf8(p.url.clone()).unwrap()).collect();
+    let mut urls: Vec<_> = fetches(&mut frontier, 0)
+        .iter()
+        .map(|p| String::from_utf8(p.url.clone()).unwrap())
+        .collect();
     urls.sort();
     assert_eq!(urls, ["http://elsewhere.test/i.png", "http://new.test/a"]);
     assert_eq!(frontier.counters().excluded_now(), 1);

@@ -176,6 +176,19 @@ impl Store {
         self.notes.drain(..)
     }
 
+    /// Number of the segment that is being written.
+    pub fn segment(&self) -> u32 {
+        self.live.segment
+    }
+
+    /// Removes all segments: those of a crawl that no checkpoint names.
+    ///
+    /// # Errors
+    /// If the system refuses to.
+    pub fn discard(disk: &dyn Disk) -> Result<()> {
+        reopen::discard(disk)
+    }
+
     /// What was counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters

@@ -35,6 +35,17 @@ pub(super) fn refuse_records(disk: &dyn Disk) -> Result<()> {
     Ok(())
 }
 
+/// Removes all segments with their indexes and tables.
+pub(super) fn discard(disk: &dyn Disk) -> Result<()> {
+    let names = disk
+        .list()
+        .map_err(|e| Error::io("cannot list", "the crawl directory", e))?;
+    for name in names.iter().filter(|n| Part::of(n).is_some()) {
+        disk.remove(name).map_err(|e| broken(name, e))?;
+    }
+    Ok(())
+}
+
 /// What one index yields.
 #[derive(Default)]
 struct Rebuilt {

@@ -1,0 +1,87 @@
+//! From references on a page to links: resolved, canonical, fingerprinted, duplicates dropped.
+//!
+//! What must hold:
+//! * a link that is dropped here as known was handed to the frontier before, found in the same way (same kind class,
+//!   depth and nofollow), so the frontier could only have dropped it too;
+//! * link text and count of one page are bounded.
+//!
+//! Deliberately absent: scope and any other policy; the frontier decides.
+
+use crate::event::{Link, LinkKind, Page};
+use crate::limits::{LINK_TEXT_BYTES_MAX, LINKS_PER_PAGE_MAX};
+use crate::protocol::url::{self, Base, Fingerprinter, Rejected};
+
+/// Slots of the filter of recently handed links (8 bytes each: half of a first-level cache and a bit).
+const RECENT_SLOTS: usize = 8_192;
+
+/// Collects the links of one page after the other.
+pub struct Findings {
+    fingerprinter: Fingerprinter,
+    /// Direct-mapped: what stands here was handed on not long ago.
+    recent: Box<[u64; RECENT_SLOTS]>,
+}
+
+/// Tells apart the ways in which a URL can be found that matter to the frontier.
+fn way(kind: LinkKind, depth: u16, nofollow: bool) -> u64 {
+    let class = match kind {
+        LinkKind::Seed | LinkKind::Page => 0,
+        LinkKind::Redirect => 1,
+        LinkKind::Image | LinkKind::Style | LinkKind::Asset => 2,
+    };
+    let bits = u64::from(depth) << 8 | class << 1 | u64::from(nofollow);
+    (bits + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+impl Findings {
+    /// An empty filter; `fingerprinter` is the crawl's.
+    pub fn new(fingerprinter: Fingerprinter) -> Self {
+        Self {
+            fingerprinter,
+            recent: Box::new([0; RECENT_SLOTS]),
+        }
+    }
+
+    /// Adds one reference of `page` to its links, unless it is no http URL, known, or too much.
+    pub fn add(
+        &mut self,
+        page: &mut Page,
+        base: &Base,
+        reference: &[u8],
+        kind: LinkKind,
+        nofollow: bool,
+    ) {
+        let at = page.link_text.len();
+        let full = at > LINK_TEXT_BYTES_MAX || page.links.len() >= LINKS_PER_PAGE_MAX;
+        if full {
+            page.links_dropped += 1;
+            return;
+        }
+        let path_at = match url::resolve(base, reference, &mut page.link_text) {
+            Ok(path_at) => path_at,
+            // mailto:, javascript: and the like are no URLs of ours at all.
+            Err(Rejected::Scheme) => return,
+            Err(_) => {
+                page.links_invalid += 1;
+                return;
+            }
+        };
+        let text = &page.link_text[at..];
+        let fingerprint = self.fingerprinter.of(text);
+        let len = text.len() as u16;
+        let key = fingerprint ^ way(kind, page.depth, nofollow);
+        let slot = &mut self.recent[key as usize % RECENT_SLOTS];
+        if *slot == key || (fingerprint == page.fingerprint && kind != LinkKind::Redirect) {
+            page.link_text.truncate(at);
+            return;
+        }
+        *slot = key;
+        page.links.push(Link {
+            fingerprint,
+            at: at as u32,
+            len,
+            path_at,
+            kind,
+            nofollow,
+        });
+    }
+}
