@@ -22,8 +22,7 @@ pub fn path_is_trap(target: &[u8]) -> bool {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     let path = path.strip_suffix(b"/").unwrap_or(path);
     let mut seen: [&[u8]; PATH_SEGMENTS_MAX] = [&[]; PATH_SEGMENTS_MAX];
-    let mut depth = 0;
-    for segment in path.split(|&b| b == b'/') {
+    for (depth, segment) in path.split(|&b| b == b'/').enumerate() {
         if depth == PATH_SEGMENTS_MAX {
             return true;
         }
@@ -32,7 +31,6 @@ pub fn path_is_trap(target: &[u8]) -> bool {
             return true;
         }
         seen[depth] = segment;
-        depth += 1;
     }
     false
 }

@@ -310,7 +310,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn same_as_the_naive_matcher(rules in proptest::collection::vec((any::<bool>(), "/[ab*]{0,6}[$]?"), 0..6), target in "/[ab]{0,8}") {
+        fn same_as_the_naive_matcher(
+            rules in proptest::collection::vec((any::<bool>(), "/[ab*]{0,6}[$]?"), 0..6),
+            target in "/[ab]{0,8}",
+        ) {
             let mut file = "user-agent: foobot\n".to_owned();
             let mut best: Option<(usize, bool)> = None;
             for (allow, pattern) in &rules {
@@ -324,7 +327,12 @@ mod tests {
         }
 
         #[test]
-        fn any_file_survives_persistence(lines in proptest::collection::vec(("(user-agent|allow|disallow|crawl-delay|x)", ":? ?[*]?", any::<Vec<u8>>()), 0..20)) {
+        fn any_file_survives_persistence(
+            lines in proptest::collection::vec(
+                ("(user-agent|allow|disallow|crawl-delay|x)", ":? ?[*/]?", any::<Vec<u8>>()),
+                0..20,
+            ),
+        ) {
             let mut file = Vec::new();
             for (key, separator, value) in &lines {
                 file.extend_from_slice(key.as_bytes());

@@ -55,12 +55,7 @@ pub(super) fn with_normal_target<T>(target: &[u8], then: impl FnOnce(&[u8]) -> T
 
 /// Pushes the normal form of `byte`, which `after` follows, and returns what is left of `after`. Bytes beyond ASCII are
 /// escaped in patterns only: in a target they are not canonical and must not match.
-fn push_normal<'a>(
-    byte: u8,
-    after: &'a [u8],
-    pattern: bool,
-    mut push: impl FnMut(&[u8]),
-) -> &'a [u8] {
+fn push_normal(byte: u8, after: &[u8], pattern: bool, mut push: impl FnMut(&[u8])) -> &[u8] {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let escaped = |b: u8| [b'%', HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]];
     if byte == b'%' {

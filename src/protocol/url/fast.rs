@@ -217,11 +217,12 @@ fn host(rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Miss> {
         }
     }
     let host = &rest[..len];
-    // No host, or a trailing dot.
-    if label == len {
+    // No host, a trailing dot, or too long for a host: it may be userinfo yet.
+    if label == len || len > HOST_BYTES_MAX {
         return Err(Miss::Fallback);
     }
-    // Punycode may be invalid (WHATWG URL 3.3: an ASCII domain never fails). The last label decides whether a host is an IPv4 address (WHATWG URL 3.5 "ends in a number").
+    // The last label decides whether a host is an IPv4 address (WHATWG URL 3.5 "ends in a number"). Punycode is not
+    // looked into: an ASCII domain never fails (3.3 "domain to ASCII").
     if host[label].is_ascii_digit() && !is_dotted_quad(host) {
         return Err(Miss::Fallback);
     }
@@ -229,9 +230,6 @@ fn host(rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Miss> {
     out.extend_from_slice(host);
     if seen & UPPER != 0 {
         out[at..].make_ascii_lowercase();
-    }
-    if len > HOST_BYTES_MAX {
-        return Err(Miss::Rejected(Rejected::Host));
     }
     Ok(len)
 }

@@ -400,6 +400,8 @@ mod tests {
             joined("http://a/", &long_fragment[1..]),
             Ok("http://a/".into())
         );
+        let long_user = format!("http://{}@e.org/", "a".repeat(1_000));
+        assert_eq!(joined("http://a/", &long_user), Ok("http://e.org/".into()));
         assert_eq!(canonical(b" \n").unwrap_err(), Rejected::Empty);
         assert_eq!(canonical(b"/a").unwrap_err(), Rejected::Syntax);
     }
