@@ -9,7 +9,7 @@ use super::LaneSettings;
 use super::exchange::{Connection, Context, Flight, Received, Sent, State};
 use super::pool::Pool;
 use super::transport::Transport;
-use super::wheel::Wheel;
+use super::wheel::{STEP, Wheel};
 use crate::event::{NO_HOST, Outcome, Page};
 use crate::limits::{DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
 use crate::protocol::http1::Reader;
@@ -43,6 +43,8 @@ pub(super) struct Connections {
     starved: VecDeque<(Tick, Flight)>,
     /// A connection has closed since the last starved flight was tried.
     freed: bool,
+    /// When they are tried again although none has closed here: other lanes close theirs too.
+    starved_try: Tick,
     /// Answered pages.
     pub finished: Vec<Box<Page>>,
 }
@@ -62,6 +64,7 @@ impl Connections {
             round: Vec::new(),
             starved: VecDeque::new(),
             freed: false,
+            starved_try: 0,
             finished: Vec::new(),
         }
     }
@@ -193,7 +196,12 @@ impl Connections {
                 return None;
             }
         };
-        let due = (flight.page.clocks.started + self.settings.clocks.connect).min(flight.total_due);
+        let due = flight
+            .page
+            .clocks
+            .started
+            .saturating_add(self.settings.clocks.connect)
+            .min(flight.total_due);
         self.slots[id as usize].connection = Some(Connection {
             transport,
             host: flight.page.host,
@@ -223,8 +231,12 @@ impl Connections {
         if fresh && flight.sent > 0 {
             flight.page.clocks.connected = context.clock.now();
         }
-        let first_byte_due =
-            (flight.page.clocks.connected + self.settings.clocks.first_byte).min(flight.total_due);
+        let first_byte_due = flight
+            .page
+            .clocks
+            .connected
+            .saturating_add(self.settings.clocks.first_byte)
+            .min(flight.total_due);
         let stands = !fresh || flight.sent > 0;
         match sent {
             Sent::Blocked if !stands => {}
@@ -260,7 +272,8 @@ impl Connections {
             .as_mut()
             .filter(|f| state != State::Reading && !f.is_untouched() && f.window_due == 0);
         if let Some(flight) = began {
-            flight.window_due = flight.page.clocks.first_byte + self.settings.clocks.rate_window;
+            let window = self.settings.clocks.rate_window;
+            flight.window_due = flight.page.clocks.first_byte.saturating_add(window);
             flight.window_bytes = 0;
             let due = flight.window_due.min(flight.total_due);
             self.wheel.set(id, due);
@@ -286,7 +299,7 @@ impl Connections {
         if sent && flight.reader.reusable() && !connection.read_closed && host != NO_HOST {
             self.set_state(id, Some(State::Idle));
             self.pool.put(id, host, address);
-            let due = self.context.now + self.settings.clocks.idle;
+            let due = self.context.now.saturating_add(self.settings.clocks.idle);
             self.wheel.set(id, due);
             if self.pool.len() > self.settings.idle_max {
                 self.evict_oldest();
@@ -348,7 +361,7 @@ impl Connections {
                 }
                 if now >= flight.window_due {
                     flight.window_bytes = flight.page.wire_bytes;
-                    flight.window_due = now + clocks.rate_window.max(1);
+                    flight.window_due = now.saturating_add(clocks.rate_window.max(1));
                 }
                 let due = flight.window_due.min(flight.total_due);
                 self.wheel.set(id, due);
@@ -362,11 +375,12 @@ impl Connections {
             if due <= now {
                 self.context.load.no_descriptor += 1;
                 self.finish(flight, Outcome::NotSent);
-            } else if !self.freed {
+            } else if !self.freed && now < self.starved_try {
                 self.starved.push_front((due, flight));
                 break;
             } else if let Some(flight) = self.dial(flight) {
                 self.freed = false;
+                self.starved_try = now + STEP;
                 self.starved.push_front((due, flight));
             }
         }

@@ -112,7 +112,7 @@ impl Flight {
             sent: 0,
             reused: false,
             redialled: false,
-            total_due: started + total,
+            total_due: started.saturating_add(total),
             window_due: 0,
             window_bytes: 0,
         }

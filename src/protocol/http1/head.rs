@@ -150,10 +150,8 @@ impl Seen {
             len: value.len() as u32,
         };
         match name.len() {
-            8 if is(b"location") => {
-                if self.facts.location.len == 0 {
-                    self.facts.location = span();
-                }
+            8 if is(b"location") && self.facts.location.len == 0 => {
+                self.facts.location = span();
             }
             10 if is(b"connection") => {
                 for token in fields::list(value) {
