@@ -27,35 +27,39 @@ pub struct Exported {
 
 impl Reader {
     /// Calls `each` with every whole record, uncompressed, in the order of the segments; `warcinfo` records have no
-    /// position. Damaged records are passed as errors.
+    /// position. Damaged records, and the rest of a segment whose index is damaged, are passed as errors.
     pub fn records(
         &self,
         mut each: impl FnMut(Option<Position>, Result<Vec<u8>>) -> Result<()>,
     ) -> Result<()> {
         for &segment in self.segments() {
             let path = self.path(Part::Data, segment);
-            let file = File::open(&path).map_err(|e| Error::io("cannot open", &path, e))?;
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                Err(e) => {
+                    each(None, Err(Error::io("cannot open", &path, e)))?;
+                    continue;
+                }
+            };
             let mut first = true;
             let mut result = Ok(());
-            self.scan(segment, |position, entry| {
+            let scanned = self.scan(segment, |position, entry| {
                 if std::mem::take(&mut first)
                     && let Ok(length) = u32::try_from(entry.offset)
                 {
                     result = each(None, self.record_in(&file, segment, 0, length, None));
                 }
                 if result.is_ok() {
-                    let record = self.record_in(
-                        &file,
-                        segment,
-                        entry.offset,
-                        entry.length,
-                        Some(entry.plain),
-                    );
+                    let (at, length) = (entry.offset, entry.length);
+                    let record = self.record_in(&file, segment, at, length, Some(entry.plain));
                     result = each(Some(position), record);
                 }
                 result.is_ok()
-            })?;
+            });
             result?;
+            if let Err(e) = scanned {
+                each(None, Err(e))?;
+            }
         }
         Ok(())
     }

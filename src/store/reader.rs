@@ -120,7 +120,10 @@ impl Reader {
             )));
         }
         for segment in reader.segments.clone() {
-            let id = reader.index(segment)?.1;
+            // Damage is for those to report who need this segment.
+            let Ok((_, id)) = reader.index(segment) else {
+                continue;
+            };
             if id.is_some() && reader.crawl.is_some() && reader.crawl != id {
                 return Err(reader.damaged(
                     Part::Index,
@@ -239,29 +242,31 @@ impl Reader {
         Ok(Found::of(position, &entry))
     }
 
-    /// The newest page or robots.txt stored for the canonical `url`. Sealed segments are looked up in their tables.
+    /// The newest page or robots.txt stored for the canonical `url`. Sealed segments are looked up in their tables. A
+    /// damaged segment is an error only where no other has the URL.
     pub fn find(&self, url: &[u8]) -> Result<Option<Found>> {
-        for &segment in self.segments.iter().rev() {
-            let found = match self.table(segment) {
-                Some(table) => self.find_in_table(segment, &table, url)?,
-                None => self.last(segment, |entry| entry.url == url)?,
-            };
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
+        self.newest(|segment| match self.table(segment) {
+            Some(table) => self.find_in_table(segment, &table, url),
+            None => self.last(segment, |entry| entry.url == url),
+        })
     }
 
     /// The newest entry with this keyed fingerprint; scans the indexes.
     pub fn find_fingerprint(&self, fingerprint: u64) -> Result<Option<Found>> {
+        self.newest(|segment| self.last(segment, |entry| entry.fingerprint == fingerprint))
+    }
+
+    /// What `find` finds in the newest segment that has it.
+    fn newest(&self, find: impl Fn(u32) -> Result<Option<Found>>) -> Result<Option<Found>> {
+        let mut damage = None;
         for &segment in self.segments.iter().rev() {
-            let found = self.last(segment, |entry| entry.fingerprint == fingerprint)?;
-            if found.is_some() {
-                return Ok(found);
+            match find(segment) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(e) => damage = damage.or(Some(e)),
             }
         }
-        Ok(None)
+        damage.map_or(Ok(None), Err)
     }
 
     fn last(&self, segment: u32, fits: impl Fn(&Entry<'_>) -> bool) -> Result<Option<Found>> {
