@@ -15,6 +15,7 @@ pub mod demo;
 pub mod export;
 pub mod file;
 pub mod get;
+pub mod listing;
 pub mod out;
 pub mod report;
 pub mod seeds;
@@ -52,6 +53,10 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Crawl(typed) => crawl::run(*typed),
         Command::Report(typed) => report::run(&typed),
-        _ => Err(Error::environment("not yet")),
+        Command::Urls(typed) => urls::run(&typed),
+        Command::Get(typed) => get::run(&typed),
+        Command::Export(typed) => export::run(&typed),
+        Command::Verify(typed) => verify::run(&typed),
+        Command::Demo(_) | Command::Web(_) => Err(Error::environment("not yet")),
     }
 }

@@ -1,6 +1,13 @@
 //! `cyclosa verify`: its arguments.
 
-use std::path::PathBuf;
+use super::out;
+use crate::checkpoint::{self, DirDisk};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::frontier::Frontier;
+use crate::store::Reader;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 const EXAMPLE: &str = "\
 Example:
@@ -12,4 +19,98 @@ Example:
 pub struct VerifyArgs {
     /// Crawl directory
     pub dir: PathBuf,
+}
+
+/// Checks every checksum and every record, restores the checkpoint in memory, and compares state hash and balance.
+///
+/// # Errors
+/// If there is no crawl, or it cannot be read at all. Defects are printed and make the exit code 1.
+pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
+    let disk = DirDisk::existing(&typed.dir)?;
+    let checkpoints = checkpoint::verify(&disk)?;
+    let records = Reader::open(&typed.dir)?.verify()?;
+    let (state, balanced) = match state(&disk, &typed.dir) {
+        Ok(line) => (line, true),
+        Err(error) => (error.to_string(), false),
+    };
+    let sound = checkpoints.defects.is_empty() && records.defect_count == 0 && balanced;
+    out::print(|out| {
+        for defect in &checkpoints.defects {
+            writeln!(out, "{defect}")?;
+        }
+        for defect in &records.defects {
+            writeln!(out, "{defect}")?;
+        }
+        let hidden = records.defect_count - records.defects.len() as u64;
+        if hidden > 0 {
+            writeln!(out, "{hidden} further defects in segments")?;
+        }
+        writeln!(
+            out,
+            "checkpoints: {} files, {} bytes, restorable: {:?}",
+            checkpoints.files, checkpoints.bytes, checkpoints.restorable
+        )?;
+        writeln!(
+            out,
+            "segments: {} with {} records ({} pages, {} of them revisits), {} bytes",
+            records.segments,
+            records.records,
+            records.pages,
+            records.revisits,
+            records.stored_bytes
+        )?;
+        writeln!(out, "state: {state}")?;
+        writeln!(out, "{}", if sound { "sound" } else { "DAMAGED" })
+    })?;
+    Ok(if sound {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Restores the newest checkpoint in memory, which compares its state hash, and compares its pages with the store's.
+fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
+    let Some(recovered) = checkpoint::recover(disk)? else {
+        return Err(Error::environment(format!(
+            "{} holds no crawl",
+            dir.display()
+        )));
+    };
+    if recovered.cut.epoch == 0 {
+        return Ok("no checkpoint was taken yet".into());
+    }
+    // Policy does not matter for what is checked; the memory budget must not be what fails.
+    let config = Config {
+        concurrency: 1,
+        memory: u64::MAX / 2,
+        ..Config::default()
+    };
+    let (frontier, _) = Frontier::restore(
+        &config,
+        &recovered.identity,
+        &recovered.cut,
+        &recovered.hosts,
+        &recovered.seen,
+        &recovered.urls,
+        recovered.cut.tick,
+    )?;
+    let counters = frontier.counters();
+    let stored = crate::store::Counters::decode(&recovered.mark.state);
+    if stored.is_some_and(|s| s.pages != counters.pages) {
+        return Err(Error::environment(format!(
+            "the frontier counts {} pages, the store another number: records are missing",
+            counters.pages
+        )));
+    }
+    Ok(format!(
+        "checkpoint {} restores: {} discovered = {} queued + {} in flight + {} done + {} excluded + {} dropped",
+        recovered.cut.epoch,
+        counters.discovered,
+        counters.queued,
+        counters.in_flight,
+        counters.done(),
+        counters.excluded_now(),
+        counters.dropped_now(),
+    ))
 }

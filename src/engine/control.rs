@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::frontier::seen::Table;
 use crate::telemetry::Gauges;
 use crossbeam::queue::ArrayQueue;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How far the crawl is.
@@ -40,7 +40,6 @@ pub struct Control {
     /// The user's wish.
     pub stop: Stop,
     phase: AtomicU8,
-    failed: AtomicBool,
     failure: Mutex<Option<Error>>,
     levels: Mutex<Gauges>,
     /// Where pages are.
@@ -60,7 +59,6 @@ impl Control {
         Arc::new(Self {
             stop,
             phase: AtomicU8::new(Phase::Running as u8),
-            failed: AtomicBool::new(false),
             failure: Mutex::new(None),
             levels: Mutex::new(Gauges::default()),
             places: Places::default(),
@@ -92,13 +90,7 @@ impl Control {
         let mut kept = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
         kept.get_or_insert(error);
         drop(kept);
-        self.failed.store(true, Ordering::Release);
         self.advance(Phase::Over);
-    }
-
-    /// Whether a fatal error happened.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 
     /// The fatal error, once.

@@ -49,7 +49,7 @@ pub struct Watch {
     /// When the crawl began.
     pub(super) created: crate::time::Wall,
     /// Held until the end.
-    pub(super) lock: crate::checkpoint::Lock,
+    pub(super) _lock: crate::checkpoint::Lock,
 }
 
 /// The two ends of all rings by stage number, taken out as stages are built.
@@ -245,7 +245,7 @@ impl Builder<'_> {
                 placement: rows,
                 restored: opened.restored,
                 created: opened.identity.created,
-                lock: opened.lock,
+                _lock: opened.lock,
             },
         })
     }

@@ -67,7 +67,7 @@ impl Reader {
     /// Writes all records to the new file `out` as `.warc.gz`.
     pub fn export_warc(&self, out: &Path) -> Result<Exported> {
         let part = beside(out)?;
-        let done = self.write_warc(&part).and_then(|exported| {
+        let done = self.write_warc_file(&part).and_then(|exported| {
             publish(&part, out)?;
             Ok(exported)
         });
@@ -78,7 +78,7 @@ impl Reader {
         done
     }
 
-    fn write_warc(&self, part: &Path) -> Result<Exported> {
+    fn write_warc_file(&self, part: &Path) -> Result<Exported> {
         let failed = |e| Error::io("cannot write", part, e);
         let file = OpenOptions::new()
             .write(true)
@@ -86,6 +86,15 @@ impl Reader {
             .open(part)
             .map_err(failed)?;
         let mut file = BufWriter::with_capacity(1 << 20, file);
+        let exported = self.write_warc(&mut file, part)?;
+        let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
+        file.sync_all().map_err(failed)?;
+        Ok(exported)
+    }
+
+    /// Writes all records to `out` as `.warc.gz`, one gzip member a record. `name` is what errors call it.
+    pub fn write_warc(&self, out: &mut dyn Write, name: &Path) -> Result<Exported> {
+        let failed = |e| Error::io("cannot write", name, e);
         let mut gzip = Compressor::new(CompressionLvl::default());
         let mut member = Vec::new();
         let mut exported = Exported::default();
@@ -93,7 +102,7 @@ impl Reader {
             match record {
                 Ok(plain) => {
                     let n = compress(&mut gzip, &plain, &mut member).map_err(failed)?;
-                    file.write_all(&member[..n]).map_err(failed)?;
+                    out.write_all(&member[..n]).map_err(failed)?;
                     exported.records += 1;
                     exported.bytes += n as u64;
                 }
@@ -104,8 +113,6 @@ impl Reader {
             }
             Ok(())
         })?;
-        let file = file.into_inner().map_err(|e| failed(e.into_error()))?;
-        file.sync_all().map_err(failed)?;
         Ok(exported)
     }
 }

@@ -29,7 +29,10 @@ pub mod table;
 pub mod verify;
 
 pub use counters::Counters;
+pub use export::{beside, publish};
+pub use index::Kind;
 pub use names::Part;
+pub use reader::{Found, Reader};
 pub use records::About;
 
 use crate::config::Config;
@@ -40,7 +43,7 @@ use crate::limits::{DEDUP_PAYLOADS_MAX, SEGMENT_BYTES, STORE_BATCH_RECORDS};
 use crate::protocol::zframe::{Framer, Level};
 use crate::time::{Tick, Wall};
 use dedup::Payloads;
-use index::{Entry, Kind, Position};
+use index::{Entry, Position};
 use origins::Origins;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};

@@ -65,7 +65,8 @@ pub struct Found {
 }
 
 impl Found {
-    fn of(position: Position, entry: &Entry<'_>) -> Self {
+    /// A copy of `entry`.
+    pub fn of(position: Position, entry: &Entry<'_>) -> Self {
         Self {
             position,
             fingerprint: entry.fingerprint,
