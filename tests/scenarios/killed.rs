@@ -1,0 +1,118 @@
+//! `kill -9` at many moments, and the same command again: the same pages, none lost, little fetched again.
+
+use super::closure::closure;
+use super::program::Crawl;
+use super::site::{Logged, Site};
+use super::tools;
+use super::whole_sites::assert_whole;
+use std::collections::{BTreeMap, BTreeSet};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+/// Milliseconds after the start: before anything is there, during restores, between and during checkpoints.
+const MOMENTS_MS: [u64; 12] = [50, 3, 400, 1_200, 1, 8, 15, 30, 700, 1_700, 5, 1_100];
+/// `--checkpoint-every` of the crawl, seconds.
+const PROMISED_S: f64 = 1.0;
+/// What a loaded machine may take on top of it, seconds.
+const SLACK_S: f64 = 4.0;
+
+fn seconds_now() -> f64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.expect("a date after 1970").as_secs_f64()
+}
+
+/// The number of pages in "restored checkpoint ... (N URLs known, P pages)"; `None` if it began anew.
+fn restored_pages(stderr: &str) -> Option<usize> {
+    let line = stderr
+        .lines()
+        .find(|l| l.starts_with("restored checkpoint"))?;
+    let (before, _) = line.split_once(" pages)")?;
+    before.rsplit(' ').next()?.parse().ok()
+}
+
+fn pages(log: &[Logged]) -> impl Iterator<Item = &Logged> {
+    log.iter().filter(|l| !l.url.ends_with("/robots.txt"))
+}
+
+/// What one run of the crawl asked for.
+struct Run {
+    log: Vec<Logged>,
+    /// When it was killed, seconds since 1970.
+    killed_at: f64,
+    restored: Option<usize>,
+}
+
+/// Asserts for every run that what it fetched again is no more than what was lost with the runs before it.
+fn assert_redone_little(runs: &[Run]) {
+    let mut seen: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut killed_at = f64::INFINITY;
+    for (n, run) in runs.iter().enumerate() {
+        let asked: BTreeSet<&str> = pages(&run.log).map(|l| l.url.as_str()).collect();
+        assert_eq!(
+            asked.len(),
+            pages(&run.log).count(),
+            "run {n} fetched a page twice"
+        );
+        let again: Vec<&str> = asked
+            .iter()
+            .copied()
+            .filter(|u| seen.contains_key(u))
+            .collect();
+        if let Some(restored) = run.restored {
+            let lost = seen.len().saturating_sub(restored);
+            assert!(
+                again.len() <= lost,
+                "run {n} fetched {} pages again; at most {lost} were lost",
+                again.len()
+            );
+        }
+        for url in again {
+            let age = killed_at - seen[url];
+            assert!(
+                age <= PROMISED_S + SLACK_S,
+                "run {n} fetched {url} again, {age} s before the kill"
+            );
+        }
+        seen.extend(pages(&run.log).map(|l| (l.url.as_str(), l.at)));
+        // Runs that ended before their restore was over have lost nothing of their own.
+        if !run.log.is_empty() {
+            killed_at = run.killed_at;
+        }
+    }
+}
+
+#[test]
+fn a_crawl_killed_at_many_moments_loses_nothing_and_redoes_little() {
+    let Some(site) = Site::start(2) else { return };
+    let include = site.include();
+    let scope = ["--scope", "any", "--include", &include, "--assets", "none"];
+    let pace = ["--delay", "15ms", "--checkpoint-every", "1s"];
+    let crawl = Crawl::new(&[site.hub.clone()], &[&scope[..], &pace].concat());
+    let mut runs = Vec::new();
+    let mut logged = 0;
+    for moment in MOMENTS_MS {
+        let running = crawl.start();
+        sleep(Duration::from_millis(moment));
+        let ended = running.kill();
+        let killed_at = seconds_now();
+        assert_eq!(ended.signal, Some(9), "it was still going: {ended:#?}");
+        let log = site.settled_log();
+        runs.push(Run {
+            log: log[logged..].to_vec(),
+            killed_at,
+            restored: restored_pages(&ended.stderr),
+        });
+        logged = log.len();
+    }
+    let ended = crawl.run().expect(0);
+    assert!(restored_pages(&ended.stderr).is_some(), "{ended:#?}");
+    runs.push(Run {
+        log: site.settled_log()[logged..].to_vec(),
+        killed_at: f64::INFINITY,
+        restored: restored_pages(&ended.stderr),
+    });
+    assert_redone_little(&runs);
+    let expected = closure(&site, false);
+    assert_whole(&site, &crawl, &expected);
+    tools::assert_readable(&crawl, expected.fetched.len());
+}

@@ -1,0 +1,6 @@
+mod closure;
+mod killed;
+mod program;
+mod site;
+mod tools;
+mod whole_sites;
