@@ -1,6 +1,16 @@
+//! Scenarios: the real program against real servers, seen from outside only (its output, its files, the servers' logs).
+//!
+//! * [`site`] serves documentation packages of Debian with an nginx of the test's own; [`scripted`] is a server that does
+//!   what a test tells it.
+//! * [`closure`] says independently which pages a crawl has to fetch.
+//! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
+
 mod closure;
 mod killed;
+mod polite;
 mod program;
+mod scripted;
 mod site;
+mod stopped;
 mod tools;
 mod whole_sites;
