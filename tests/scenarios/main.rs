@@ -6,9 +6,12 @@
 //! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
 mod closure;
+mod full_disk;
 mod killed;
+mod mistakes;
 mod polite;
 mod program;
+mod report;
 mod scripted;
 mod site;
 mod stopped;
