@@ -80,6 +80,12 @@ pub fn wire(
 ) -> Result<Wired> {
     let placement = Placement::plan(&Cpus::allowed());
     announce.line(placement.to_string().trim_end());
+    // What the runs before have done is no work of this one: telemetry starts counting from here.
+    let before = opened.frontier.counters();
+    control.publish_surely(|levels| {
+        levels.pages = before.pages;
+        levels.bytes = before.wire_bytes;
+    });
     Builder {
         config,
         control,

@@ -183,6 +183,10 @@ impl Collector {
     /// Prints a remark above the status line and keeps it for the report.
     pub fn note(&mut self, remark: &str) {
         self.status.say(remark);
+        self.keep(remark);
+    }
+
+    fn keep(&mut self, remark: &str) {
         if self.notes.len() < REPORT_NOTES_MAX {
             self.notes.push(remark.to_string());
         } else {
@@ -207,18 +211,21 @@ impl Collector {
         let lines = Measure::ALL
             .into_iter()
             .map(|m| (m.name(), &self.gathered.recent[m as usize]));
-        let remark = match log.write(self.logged, now, lines) {
-            Ok(true) => None,
-            Ok(false) => Some("the latency log has its full length and ends here".to_string()),
-            Err(e) => Some(format!(
-                "the latency log cannot be written ({e}); it ends here, the crawl goes on"
-            )),
-        };
+        let written = log.write(self.logged, now, lines);
         self.logged = now;
         self.gathered.forget_recent();
-        if let Some(remark) = remark {
-            self.log = None;
-            self.note(&remark);
+        let remark = match &written {
+            Ok(true) => return,
+            Ok(false) => "the latency log has its full length and ends here".to_string(),
+            Err(e) => {
+                format!("the latency log cannot be written ({e}); it ends here, the crawl goes on")
+            }
+        };
+        self.log = None;
+        match written {
+            // Where the disk is full the store says so in a moment, and that line should stand alone.
+            Err(e) if e.kind() == std::io::ErrorKind::StorageFull => self.keep(&remark),
+            _ => self.note(&remark),
         }
     }
 }
