@@ -27,8 +27,10 @@ pub struct VerifyArgs {
 /// If there is no crawl, or it cannot be read at all. Defects are printed and make the exit code 1.
 pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
     let disk = DirDisk::existing(&typed.dir)?;
+    // First, because its message names the directory where that is no crawl.
+    let reader = Reader::open(&typed.dir)?;
     let checkpoints = checkpoint::verify(&disk)?;
-    let records = Reader::open(&typed.dir)?.verify()?;
+    let records = reader.verify()?;
     let (state, balanced) = match state(&disk, &typed.dir) {
         Ok(line) => (line, true),
         Err(error) => (error.to_string(), false),

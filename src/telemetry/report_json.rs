@@ -64,7 +64,7 @@ impl Report {
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::usage(format!(
+                return Err(Error::environment(format!(
                     "no {NAME} in {}; run `cyclosa crawl` with this --dir first",
                     dir.display()
                 )));
