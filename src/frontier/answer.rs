@@ -238,6 +238,8 @@ impl Frontier {
         self.note_host(host, &page, advice, now);
         if advice != Advice::Final && page.tries + 1 < TRIES_MAX {
             self.counters.retries += 1;
+            // The parser will not hand these links on a second time (see `parse/findings.rs`).
+            self.discover(&page, now);
             self.again(&page, page.tries + 1, now);
             self.pool.put(page);
         } else if page.outcome.has_response() {
