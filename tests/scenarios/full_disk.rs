@@ -107,7 +107,7 @@ fn large_site() -> Server {
 
 #[test]
 fn a_full_disk_stops_the_crawl_and_costs_nothing_that_was_stored() {
-    for megabytes in [16, 32, 48] {
+    for megabytes in [1, 4, 9, 16, 32, 48] {
         let Some(disk) = Disk::new(megabytes) else {
             return;
         };

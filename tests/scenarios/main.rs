@@ -9,6 +9,7 @@ mod closure;
 mod full_disk;
 mod killed;
 mod mistakes;
+mod odd_servers;
 mod polite;
 mod program;
 mod report;
