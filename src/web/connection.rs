@@ -20,7 +20,7 @@ const STEPS: usize = 64;
 /// What all connections of a thread share.
 pub(super) struct Context<'a> {
     pub site: &'a mut Site,
-    pub spare: &'a mut Vec<Box<Response>>,
+    pub spare: &'a mut Vec<Response>,
     pub shared: &'a Shared,
     pub logger: &'a mut Logger,
     pub scratch: &'a mut [u8],
@@ -42,7 +42,7 @@ pub(super) enum Next {
 
 #[derive(Debug)]
 struct Sending {
-    response: Box<Response>,
+    response: Response,
     pace: Option<Pace>,
     from: Tick,
     close: bool,

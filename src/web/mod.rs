@@ -19,6 +19,7 @@ mod blocks;
 mod connection;
 mod draw;
 mod gzip;
+pub mod links;
 pub mod model;
 pub mod path;
 mod pictures;
@@ -32,7 +33,8 @@ mod site;
 mod stats;
 mod words;
 
-pub use model::Model;
+pub use links::LinkKind;
+pub use model::{Break, Fate, Model, RobotsKind};
 pub use run::run;
 pub use settings::{RequestLog, WebSettings};
 pub use site::robots_of;

@@ -4,7 +4,7 @@
 //! is not found. So a crawler that makes a URL wrong sees a 404, and two URLs never show the same page.
 
 use super::draw::{Draw, mix};
-use super::words::Words;
+use super::words::{WORD_BITS, Words};
 
 /// Page numbers lie below this, also on an endless host.
 pub const PAGE_NUMBERS: u64 = 1 << 48;
@@ -73,9 +73,9 @@ impl Paths {
     }
 
     fn slug(&self, host: u32, page: u64, out: &mut Vec<u8>) {
-        let mut draw = Draw::of(self.seed, host, page, SLUG);
-        for _ in 0..2 {
-            out.extend_from_slice(self.words.any(&mut draw).as_bytes());
+        let bits = Draw::of(self.seed, host, page, SLUG).bits();
+        for bits in [bits, bits >> WORD_BITS] {
+            out.extend_from_slice(self.words.any(bits).as_bytes());
             out.push(b'-');
         }
     }

@@ -17,13 +17,13 @@ pub struct Pictures(Vec<Vec<u8>>);
 impl Pictures {
     /// Makes them.
     pub fn new() -> Self {
-        let draw = |n| if n % 2 == 0 { png(n) } else { svg(n) };
+        let draw = |n: u32| if n.is_multiple_of(2) { png(n) } else { svg(n) };
         Self((0..IMAGES).map(draw).collect())
     }
 
     /// Media type and bytes of picture `n`, below [`IMAGES`].
     pub fn get(&self, n: u32) -> (&'static str, &[u8]) {
-        let kind = if n % 2 == 0 {
+        let kind = if n.is_multiple_of(2) {
             "image/png"
         } else {
             "image/svg+xml"

@@ -5,9 +5,11 @@
 
 use super::blocks::TIERS;
 use super::draw::Draw;
-use super::model::{Link, LinkKind, Model, Place};
+use super::links::{Link, LinkKind, Place};
+use super::model::Model;
 use super::path::Target;
 use super::response::Response;
+use super::words::WORD_BITS;
 
 /// Bytes that a link takes in its page, about; for meeting the asked-for size.
 const LINK_BYTES: usize = 85;
@@ -94,12 +96,15 @@ fn item(target: Target) -> u64 {
 }
 
 impl Page<'_> {
-    fn words(&mut self, n: u64, out: &mut Vec<u8>) {
+    /// Up to five words.
+    fn words(&mut self, n: u32, out: &mut Vec<u8>) {
+        let mut bits = self.draw.bits();
         for i in 0..n {
             if i > 0 {
                 out.push(b' ');
             }
-            out.extend_from_slice(self.model.paths().words().any(&mut self.draw).as_bytes());
+            out.extend_from_slice(self.model.paths().words().any(bits).as_bytes());
+            bits >>= WORD_BITS;
         }
     }
 
@@ -224,7 +229,7 @@ impl Page<'_> {
         out.extend_from_slice(before);
         self.reference(link, out, path);
         out.extend_from_slice(after);
-        self.words(u64::from(1 + (link.form >> 20) % 3), out);
+        self.words(1 + (link.form >> 20) % 3, out);
         out.extend_from_slice(b"</a></li>\n");
     }
 
@@ -282,7 +287,7 @@ fn escaped(path: &[u8], form: u32, out: &mut Vec<u8>) {
     while let Some(at) = memchr::memchr2(b'&', b'%', rest) {
         out.extend_from_slice(&rest[..at]);
         rest = &rest[at..];
-        if let (Some(after), true) = (rest.strip_prefix(b"%C3%A9"), form % 2 == 0) {
+        if let (Some(after), true) = (rest.strip_prefix(b"%C3%A9"), form.is_multiple_of(2)) {
             out.extend_from_slice("\u{e9}".as_bytes());
             rest = after;
         } else {

@@ -55,7 +55,7 @@ impl Server {
         let clock = Clock::starting_at(0);
         let mut events = Events::with_capacity(EVENTS);
         let mut table = Table::default();
-        let mut spare: Vec<Box<Response>> = Vec::new();
+        let mut spare: Vec<Response> = Vec::new();
         let mut scratch = vec![0; READ_BYTES];
         let mut flushed = 0;
         let mut now = clock.now();

@@ -5,8 +5,10 @@
 
 use super::draw::Draw;
 
+/// Bits that choose a word.
+pub const WORD_BITS: u32 = 11;
 /// Number of words.
-const WORDS: usize = 2_048;
+const WORDS: usize = 1 << WORD_BITS;
 /// Phrases: word sequences that come again and again, as they do in any text about something.
 const PHRASES: u64 = 160;
 /// Most common words that are short, as articles and prepositions are.
@@ -22,7 +24,8 @@ const CODAS: [&str; 8] = ["", "n", "r", "s", "t", "l", "nd", ""];
 #[derive(Debug)]
 pub struct Words {
     text: String,
-    ends: Vec<u32>,
+    /// Where each word begins and ends.
+    spans: Vec<(u16, u16)>,
     phrases: Vec<String>,
 }
 
@@ -32,17 +35,18 @@ impl Words {
         let mut draw = Draw::of(seed, 0, 0, 0x776f_7264);
         let mut words = Self {
             text: String::new(),
-            ends: Vec::with_capacity(WORDS),
+            spans: Vec::with_capacity(WORDS),
             phrases: Vec::new(),
         };
         for rank in 0..WORDS {
+            let start = words.text.len() as u16;
             let syllables = if rank < SHORT { 1 } else { 1 + draw.below(3) };
             for _ in 0..syllables {
                 words.text.push_str(ONSETS[draw.below(16) as usize]);
                 words.text.push_str(VOWELS[draw.below(8) as usize]);
                 words.text.push_str(CODAS[draw.below(8) as usize]);
             }
-            words.ends.push(words.text.len() as u32);
+            words.spans.push((start, words.text.len() as u16));
         }
         for _ in 0..PHRASES {
             let length = 3 + draw.below(5);
@@ -64,15 +68,17 @@ impl Words {
         &self.phrases[draw.zipf(PHRASES) as usize]
     }
 
-    /// A word of any rank, all alike; for titles and slugs.
+    /// A word of any rank, all alike, by the low bits of `bits` ([`WORD_BITS`] of them); for titles, slugs and anchors,
+    /// where one draw is enough for several words.
     #[inline]
-    pub fn any(&self, draw: &mut Draw) -> &str {
-        self.at(draw.below(WORDS as u64) as usize)
+    pub fn any(&self, bits: u64) -> &str {
+        self.at(bits as usize % WORDS)
     }
 
+    #[inline]
     fn at(&self, rank: usize) -> &str {
-        let start = if rank == 0 { 0 } else { self.ends[rank - 1] };
-        &self.text[start as usize..self.ends[rank] as usize]
+        let (start, end) = self.spans[rank];
+        &self.text[usize::from(start)..usize::from(end)]
     }
 }
 
