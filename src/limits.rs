@@ -207,6 +207,24 @@ pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
 pub const CHECKPOINT_EVERY_MAX_S: u64 = 3_600;
 /// Upper bound of durations on the command line, seconds (ten years): sums of ticks stay far from overflow.
 pub const DURATION_S_MAX: u64 = 10 * 365 * 24 * 3_600;
+/// Connections that the synthetic web holds at once; further ones are closed at once and counted.
+pub const WEB_CONNECTIONS_MAX: usize = 65_536;
+/// Head of one request to the synthetic web, bytes; longer ones are answered with 431.
+pub const WEB_REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Fields of one request to the synthetic web; more are answered with 431.
+pub const WEB_REQUEST_FIELDS_MAX: usize = 64;
+/// Requests that the synthetic web keeps in memory for tests; later ones are counted.
+pub const WEB_LOG_ENTRIES_MAX: usize = 1 << 20;
+/// Ordinary page of the synthetic web, bytes: the tail of the size distribution is cut here.
+pub const WEB_PAGE_BYTES_MAX: usize = 4 << 20;
+/// Large page of the synthetic web, bytes.
+pub const WEB_LARGE_BYTES_MAX: usize = 256 << 20;
+/// Mean number of links of a page of the synthetic web at most.
+pub const WEB_DEGREE_MAX: usize = 1_000;
+/// Response buffers that the synthetic web keeps for reuse.
+pub const WEB_SPARE_RESPONSES_MAX: usize = 64;
+/// How long the synthetic web waits for the client's end of a connection it closes, milliseconds.
+pub const WEB_DRAIN_MS: u64 = 1_000;
 
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
