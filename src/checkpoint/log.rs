@@ -512,7 +512,11 @@ mod tests {
     #[test]
     fn a_flipped_bit_anywhere_before_the_cut_is_found() {
         let disk = SimDisk::new(1);
-        let mut log = Log::new(Kind::Urls, [9; 16], SIZES);
+        let sizes = LogSizes {
+            first: 16 << 10,
+            ..SIZES
+        };
+        let mut log = Log::new(Kind::Urls, [9; 16], sizes);
         log.append(&disk, &[5; 700]).unwrap();
         log.append(&disk, &[6; 100]).unwrap();
         let cut = log.cut(1).unwrap();
