@@ -135,6 +135,9 @@ impl Model {
         let early = self.roll(2) == 0;
         if early {
             to.note(StoreNote::Mark(self.mark()))?;
+            for _ in 0..self.roll(3) {
+                self.turn(to)?;
+            }
         }
         let mark = self.mark();
         self.cuts.insert(self.epoch, self.now.clone());

@@ -155,7 +155,7 @@ impl Log {
     }
 
     /// Payload bytes in the log.
-    pub fn len(&self) -> u64 {
+    pub fn payload_len(&self) -> u64 {
         self.position.payload
     }
 
