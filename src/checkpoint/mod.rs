@@ -34,7 +34,6 @@ pub mod log;
 pub mod manifest;
 pub mod mapping;
 pub mod page;
-pub mod plain;
 pub mod recover;
 pub mod verify;
 

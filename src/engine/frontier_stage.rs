@@ -23,8 +23,9 @@ const ANSWERS_PER_TURN: usize = 64;
 const RETURNS_PER_TURN: usize = 1_024;
 /// How long a polite stop waits for what is on its way.
 const GRACE: Tick = 3 * SECOND;
-/// Kept free between the end of a checkpoint and the promise.
-const MARGIN: Tick = 250 * MILLISECOND;
+/// From the first cut of a run to the second; doubled from then on up to what the promise allows. A crawl that is
+/// killed early has little to lose, and a small checkpoint costs little.
+const FIRST_INTERVAL: Tick = SECOND;
 /// Deltas that may wait for the checkpointer before no more orders are given.
 const DELTAS_MAX: usize = 256;
 /// Between two publications of levels.
@@ -74,6 +75,8 @@ pub struct Timing {
     every: Tick,
     ends_at: Tick,
     next_cut: Tick,
+    /// Between the last cut and the next.
+    interval: Tick,
     next_publish: Tick,
     last_epoch: u64,
     durable_epoch: u64,
@@ -90,6 +93,7 @@ impl Timing {
             every,
             ends_at: run_for.map_or(Tick::MAX, |t| now.saturating_add(t)),
             next_cut: now,
+            interval: 0,
             next_publish: 0,
             last_epoch: epoch,
             durable_epoch: epoch,
@@ -200,8 +204,13 @@ impl FrontierStage {
             .record(Measure::CheckpointCut, self.clock.now() - before);
         self.timing.last_epoch = epoch;
         // A crash just before a cut is durable costs the interval and the time to durable together.
-        let spare = (self.figures.durable_max + MARGIN).min(self.timing.every / 2);
-        self.timing.next_cut = now + self.timing.every - spare;
+        let spare =
+            (self.figures.durable_max * 2 + self.timing.every / 20).min(self.timing.every / 2);
+        let longest = self.timing.every - spare;
+        self.timing.interval = (self.timing.interval * 2)
+            .clamp(FIRST_INTERVAL, longest.max(FIRST_INTERVAL))
+            .min(longest);
+        self.timing.next_cut = now + self.timing.interval;
         epoch
     }
 

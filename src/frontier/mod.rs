@@ -199,7 +199,7 @@ pub struct Frontier {
 impl Frontier {
     /// An empty frontier.
     pub fn new(config: &Config, identity: &CrawlIdentity) -> Result<Self> {
-        let seen_bytes = usize::try_from(config.memory / 4).unwrap_or(usize::MAX);
+        let seen_bytes = usize::try_from(config.memory / 5).unwrap_or(usize::MAX);
         Ok(Self {
             policy: Policy::new(config)?,
             fingerprinter: Fingerprinter::new(&identity.key),
