@@ -27,6 +27,7 @@
 //! Deliberately absent: deltas to be replayed, compression, and saving of anything that can be rebuilt.
 
 pub mod blob;
+pub mod cadence;
 pub mod driver;
 pub mod image;
 pub mod lock;
@@ -37,6 +38,7 @@ pub mod page;
 pub mod recover;
 pub mod verify;
 
+pub use cadence::Cadence;
 pub use driver::{Checkpointer, Durable, Sizes};
 pub use lock::Lock;
 pub use mapping::DirDisk;
