@@ -134,7 +134,8 @@ impl fmt::Display for Failure {
             self.seed,
             self.what,
             replay(self.seed)
-        )
+        )?;
+        write!(f, "\n{:?}", Settings::swarm(self.seed))
     }
 }
 
@@ -293,20 +294,16 @@ impl Campaign {
     fn open(&mut self, crawl: &mut Crawl) -> Result<Option<Pieces>, Complaint> {
         let terms = Terms {
             may_be_empty: crawl.oracle.may_be_empty(),
-            fallback: crawl.fallback || crawl.disk.faults_hit() > 0,
-            exactly: None,
-        };
-        // Whether a fault hits a read is known only afterwards.
-        let lenient = Terms {
+            // Whether a fault hits a read is known only afterwards.
             fallback: true,
-            ..terms
+            exactly: None,
         };
         let opened = open(
             &crawl.disk,
             &self.settings,
             &self.identity,
             &crawl.oracle,
-            lenient,
+            terms,
         );
         crawl.fallback |= crawl.disk.faults_hit() > 0;
         let mut pieces = match opened {
@@ -342,7 +339,7 @@ impl Campaign {
         self.figures.restores_of_nothing += u64::from(epoch == 0);
         let redone = crawl.oracle.back_to(epoch);
         self.figures.redone += redone as u64;
-        if std::mem::take(&mut crawl.stopped_cleanly) {
+        if std::mem::take(&mut crawl.stopped_cleanly) && !crawl.fallback {
             if redone > 0 || pieces.requeued > 0 {
                 return Err(format!("{redone} pages are redone after a clean stop"));
             }
@@ -350,10 +347,13 @@ impl Campaign {
         }
         if let Some(died) = crawl.died.take() {
             let cost = died.saturating_sub(pieces.tick);
-            if cost > self.settings.redo_bound() && !crawl.fallback {
-                return Err(format!("the crash costs {} ms of work", cost / MILLISECOND));
+            // With a newer checkpoint that cannot be read there is no bound.
+            if !crawl.fallback {
+                if cost > self.settings.redo_bound() {
+                    return Err(format!("the crash costs {} ms of work", cost / MILLISECOND));
+                }
+                self.figures.redo_worst = self.figures.redo_worst.max(cost);
             }
-            self.figures.redo_worst = self.figures.redo_worst.max(cost);
         }
         Ok(())
     }

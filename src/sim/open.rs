@@ -164,10 +164,7 @@ fn restore(
     let store = Store::reopen(shared, identity, of_store(settings), &recovered.mark)?;
     let checked = oracle
         .check(disk, recovered, &frontier)
-        .map_err(|complaint| match disk.is_off() {
-            true => Death::Disk(crate::error::Error::environment(complaint)),
-            false => Death::Wrong(complaint),
-        })?;
+        .map_err(Death::Wrong)?;
     Ok(Pieces {
         frontier,
         checkpointer,

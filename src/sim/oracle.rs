@@ -9,6 +9,7 @@
 //!
 //! Deliberately absent: bodies. A frame's own checksum vouches for what is in it.
 
+use super::disk::SimDisk;
 use crate::checkpoint::Recovered;
 use crate::disk::Disk;
 use crate::event::{Job, Mark, Outcome, Page};
@@ -174,7 +175,7 @@ impl Oracle {
     /// Whether a restored frontier and what the store holds are those of the cut.
     pub fn check(
         &self,
-        disk: &dyn Disk,
+        disk: &SimDisk,
         recovered: &Recovered,
         frontier: &Frontier,
     ) -> Result<Checked, Complaint> {
@@ -190,13 +191,13 @@ impl Oracle {
     }
 
     /// Whether the store holds these commits, and no others.
-    fn check_store(&self, disk: &dyn Disk, mark: &Mark, commits: usize) -> Result<Ends, Complaint> {
+    fn check_store(&self, disk: &SimDisk, mark: &Mark, commits: usize) -> Result<Ends, Complaint> {
         let mut expected = self.commits.iter().take(commits);
         let mut ends = Ends::new();
         for segment in 1..=mark.segment {
             let read = |part: Part| {
                 let name = part.name(segment);
-                disk.read(&name).map_err(|e| format!("{name}: {e}"))
+                disk.peek(&name).ok_or(format!("{name} is missing"))
             };
             let (data, index) = (read(Part::Data)?, read(Part::Index)?);
             let mut scan = Scan::new(&index[HEADER_BYTES.min(index.len())..], 0);
@@ -363,7 +364,7 @@ fn is_whole(frame: &[u8], plain: u64) -> bool {
 }
 
 /// A hash of all that the store wrote: the same crawl must make the same.
-pub fn store_hash(disk: &dyn Disk) -> u64 {
+pub fn store_hash(disk: &SimDisk) -> u64 {
     let mut all = Vec::new();
     for name in disk.list().unwrap_or_default() {
         if Part::of(&name).is_some() {

@@ -32,6 +32,9 @@ const DELTAS_MAX: usize = 256;
 /// A turn of the loop, ticks, at least.
 const TURN: Tick = 10 * MICROSECOND;
 
+/// Longest jump after a turn that a stage sat out.
+const STALLED: Tick = 5 * MILLISECOND;
+
 /// Why a life ended.
 #[derive(Debug)]
 pub enum Death {
@@ -94,6 +97,8 @@ pub struct Process {
     /// A polite stop at this time.
     stop_at: Tick,
     ending: Ending,
+    /// Whether a stage sat out the last turn: what was due for it is still due.
+    stalled: bool,
     /// When a host may be asked next, by politeness.
     polite: BTreeMap<Vec<u8>, Tick>,
     /// Hash over all orders and checkpoints so far.
@@ -138,6 +143,7 @@ impl Process {
             ahead_at: now + AHEAD_EVERY,
             stop_at,
             ending: Ending::No,
+            stalled: false,
             polite: BTreeMap::new(),
             trace: 0,
         }
@@ -169,8 +175,10 @@ impl Process {
         *outside.elapsed = self.outside + (self.now - self.started);
         self.answer(outside);
         let first = self.dice.below(3);
+        self.stalled = false;
         for stage in 0..3 {
             if self.dice.one_in(outside.settings.stall) {
+                self.stalled = true;
                 continue;
             }
             match (first + stage) % 3 {
@@ -182,8 +190,9 @@ impl Process {
         let at_risk = self.cadence.at_risk(self.now);
         if at_risk > outside.settings.redo_bound() {
             return Err(Death::Wrong(format!(
-                "a crash now would cost {} ms of work",
-                at_risk / MILLISECOND
+                "a crash now would cost {} ms of work ({:?})",
+                at_risk / MILLISECOND,
+                self.ending
             )));
         }
         Ok(())
@@ -222,7 +231,8 @@ impl Process {
         ];
         let ahead = events.into_iter().flatten().filter(|at| *at > self.now);
         let next = ahead.min().unwrap_or(self.now + SECOND);
-        self.now = next.min(self.now + SECOND).max(later);
+        let most = if self.stalled { STALLED } else { SECOND };
+        self.now = next.min(self.now + most).max(later);
     }
 
     /// Answers that are due arrive and are parsed.
@@ -272,8 +282,8 @@ impl Process {
         }
         self.mind_the_end(outside);
         self.frontier.sweep();
-        if matches!(self.ending, Ending::No) && self.frontier.may_cut() && self.cadence.is_due(now)
-        {
+        let running = matches!(self.ending, Ending::No | Ending::Draining { .. });
+        if running && self.frontier.may_cut() && self.cadence.is_due(now) {
             self.cut(outside);
         }
         if self.frontier.deltas_waiting() < DELTAS_MAX {

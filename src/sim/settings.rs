@@ -69,6 +69,9 @@ impl Settings {
             memory: 64 << 20,
             ..Config::default()
         };
+        let segment_bytes = [3_000, 12_000, 1 << 30][dice.below(3) as usize];
+        // Each sealed segment costs a sync; tiny segments on a slow disk would be slower than the crawl.
+        let slowest = if segment_bytes < 1 << 20 { 3 } else { 4 };
         Self {
             seed,
             hosts,
@@ -76,10 +79,10 @@ impl Settings {
             links: dice.between(1, 12),
             body: [0, 200, 2_000][dice.below(3) as usize],
             latency: [1, 50, 3_000][dice.below(3) as usize] * MILLISECOND,
-            sync: [1, 500, 20_000, 250_000][dice.below(4) as usize] * MICROSECOND,
+            sync: [1, 500, 5_000, 200_000][dice.below(slowest) as usize] * MICROSECOND,
             stall: [0, 0, 2, 3, 8][dice.below(5) as usize],
             delta_slots: [3, 16, 256][dice.below(3) as usize],
-            segment_bytes: [3_000, 12_000, 1 << 30][dice.below(3) as usize],
+            segment_bytes,
             sizes,
             stop: [0, 4, 12][dice.below(3) as usize],
             config,
