@@ -7,7 +7,7 @@ use super::Announce;
 use super::checkpointing::CheckpointStage;
 use super::control::Control;
 use super::cpus::Cpus;
-use super::frontier_stage::{CheckpointFigures, FrontierStage, Timing};
+use super::frontier_stage::{CheckpointFigures, FrontierStage, Timing, fill_levels};
 use super::open::Opened;
 use super::placement::{Placement, StageRole};
 use super::stages::{FetchStage, ParseStage, StoreStage};
@@ -80,6 +80,10 @@ pub fn wire(
 ) -> Result<Wired> {
     let placement = Placement::plan(&Cpus::allowed());
     announce.line(placement.to_string().trim_end());
+    control.publish_surely(|levels| {
+        fill_levels(&opened.frontier, levels);
+        levels.memory_budget = config.memory;
+    });
     Builder {
         config,
         control,
@@ -309,6 +313,7 @@ impl Builder<'_> {
             recorder: self.recorder(StageRole::Parse(n), &[Measure::Parse]),
             clock: self.clock,
             taken: Vec::with_capacity(self.config.concurrency),
+            fruitless: 0,
         })
     }
 }
