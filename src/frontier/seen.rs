@@ -160,10 +160,10 @@ impl SeenSet {
     /// Adds `fingerprint` (not 0); false if it was known. Panics when [`SeenSet::is_full`]: ask first.
     pub fn insert(&mut self, fingerprint: u64) -> bool {
         debug_assert_ne!(fingerprint, 0);
-        if let Some((old, _)) = &self.old {
-            if let Place::Present = old.find(fingerprint) {
-                return false;
-            }
+        if let Some((old, _)) = &self.old
+            && let Place::Present = old.find(fingerprint)
+        {
+            return false;
         }
         if !self.table.put(fingerprint) {
             return false;
