@@ -4,6 +4,7 @@ use crate::config::{Assets, Config, ResolveRule, Scope};
 use crate::engine;
 use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
+use crate::telemetry::thousands;
 use crate::time::SECOND;
 use crate::web::{Web, WebSettings};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -67,9 +68,13 @@ pub fn run() -> Result<ExitCode> {
     super::report::print(&ended.report)?;
     let served = web.stats();
     eprintln!(
-        "\nThe web served {} requests and saw {} that its robots.txt forbids and {} for what only looks like a link.\n\
-         Next: `cyclosa web --help` for a web to try things on, `cyclosa crawl --help` for a crawl of your own.",
-        served.requests, served.violations, served.fakes
+        "\n{} pages in {:.1} s with the web on the same cores. The web served {} requests and saw {} that its robots.txt \
+         forbids and {} for what only looks like a link.\nNext: `cyclosa web --help` for a web to try things on, `cyclosa crawl --help` for a crawl of your own.",
+        thousands(ended.report.run.pages),
+        ended.report.run.elapsed_s,
+        thousands(served.requests),
+        served.violations,
+        served.fakes
     );
     Ok(if ended.interrupted {
         ExitCode::from(EXIT_STOPPED)

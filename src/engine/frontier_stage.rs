@@ -12,7 +12,7 @@ use crate::checkpoint::Durable;
 use crate::event::{Commit, Delta, Page};
 use crate::frontier::Frontier;
 use crate::ring::{Receiver, Sender};
-use crate::telemetry::{Measure, StageRecorder, Stop as Reason};
+use crate::telemetry::{Gauges, Measure, StageRecorder, Stop as Reason};
 use crate::time::{Clock, MILLISECOND, SECOND, Tick, wall_now};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ const RETURNS_PER_TURN: usize = 1_024;
 const GRACE: Tick = 3 * SECOND;
 /// From the first cut of a run to the second; doubled from then on up to what the promise allows. A crawl that is
 /// killed early has little to lose, and a small checkpoint costs little.
-const FIRST_INTERVAL: Tick = SECOND;
+const FIRST_INTERVAL: Tick = SECOND / 4;
 /// Deltas that may wait for the checkpointer before no more orders are given.
 const DELTAS_MAX: usize = 256;
 /// Between two publications of levels.
@@ -288,23 +288,30 @@ impl FrontierStage {
     }
 
     fn publish_now(&self, now: Tick) {
-        let counters = self.frontier.counters();
-        let gauge = self.frontier.gauge();
         let timing = &self.timing;
+        let stored = self.control.places.stored.load(Ordering::Relaxed);
         self.control.publish(|levels| {
-            levels.pages = counters.pages;
-            levels.bytes = counters.wire_bytes;
-            levels.discovered = counters.discovered;
-            levels.queued = counters.queued;
-            levels.in_flight = counters.in_flight;
-            levels.done = counters.done();
-            levels.excluded = counters.excluded_now();
-            levels.dropped = counters.dropped_now();
-            levels.hosts_known = gauge.hosts as u64;
-            levels.hosts_ready = gauge.ready as u64;
-            levels.hosts_waiting = gauge.waiting as u64;
+            fill_levels(&self.frontier, levels);
+            levels.stored_bytes = stored;
             levels.checkpoint_age_ms = Some(now.saturating_sub(timing.durable_cut) / MILLISECOND);
             levels.durable_epoch = timing.durable_epoch;
         });
     }
+}
+
+/// What the frontier knows of the levels.
+pub(super) fn fill_levels(frontier: &Frontier, levels: &mut Gauges) {
+    let counters = frontier.counters();
+    let gauge = frontier.gauge();
+    levels.pages = counters.pages;
+    levels.bytes = counters.wire_bytes;
+    levels.discovered = counters.discovered;
+    levels.queued = counters.queued;
+    levels.in_flight = counters.in_flight;
+    levels.done = counters.done();
+    levels.excluded = counters.excluded_now();
+    levels.dropped = counters.dropped_now();
+    levels.hosts_known = gauge.hosts as u64;
+    levels.hosts_ready = gauge.ready as u64;
+    levels.hosts_waiting = gauge.waiting as u64;
 }

@@ -183,6 +183,11 @@ impl Collector {
     /// Prints a remark above the status line and keeps it for the report.
     pub fn note(&mut self, remark: &str) {
         self.status.say(remark);
+        self.keep(remark);
+    }
+
+    /// Keeps a remark for the report only.
+    fn keep(&mut self, remark: &str) {
         if self.notes.len() < REPORT_NOTES_MAX {
             self.notes.push(remark.to_string());
         } else {
@@ -218,7 +223,8 @@ impl Collector {
         self.gathered.forget_recent();
         if let Some(remark) = remark {
             self.log = None;
-            self.note(&remark);
+            // Where the disk is full the crawl says so itself, in the one line that matters.
+            self.keep(&remark);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 ///
 /// Hosts are h0.web.test, h1.web.test and so on, all on one address. The same flags are the same web, byte for byte.
 /// Shares are given as 0.05 or 5%. Whatever goes wrong on purpose, every sound page stays reachable from
-/// http://h0.web.test/.
+/// h0.web.test, the first host.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
