@@ -32,9 +32,15 @@ fn a_power_failure_at_any_operation_of_a_crawl_loses_nothing() {
     };
     let sum = seeds(0..8, every);
     assert!(sum.crash_points > 1_000, "{sum}");
-    assert!(sum.in_restore > 100 && sum.restores_of_nothing > 100, "{sum}");
+    assert!(
+        sum.in_restore > 100 && sum.restores_of_nothing > 100,
+        "{sum}"
+    );
     for operation in ["create", "remove", "sync", "truncate", "write"] {
-        assert!(sum.by_operation.contains_key(operation), "{operation}: {sum}");
+        assert!(
+            sum.by_operation.contains_key(operation),
+            "{operation}: {sum}"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use crate::time::{SECOND, Tick};
 
 /// From the first cut of a run to the second; doubled from then on up to what the promise allows. A crawl that is
 /// killed early has little to lose, and a small checkpoint costs little.
-const FIRST_INTERVAL: Tick = SECOND;
+const FIRST_INTERVAL: Tick = SECOND / 4;
 
 /// The timing of cuts in one run.
 #[derive(Clone, Debug)]

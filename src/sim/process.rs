@@ -282,8 +282,8 @@ impl Process {
         }
         self.mind_the_end(outside);
         self.frontier.sweep();
-        let running = matches!(self.ending, Ending::No | Ending::Draining { .. });
-        if running && self.frontier.may_cut() && self.cadence.is_due(now) {
+        let last = matches!(self.ending, Ending::LastCut { .. } | Ending::Over);
+        if !last && self.frontier.may_cut() && self.cadence.is_due(now) {
             self.cut(outside);
         }
         if self.frontier.deltas_waiting() < DELTAS_MAX {
