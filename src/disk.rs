@@ -2,7 +2,7 @@
 //!
 //! What must hold: a name that [`Disk::create`] returned survives a crash; bytes survive only after a sync that covers
 //! them returned success; after any failed sync the file is not to be trusted again. The real disk is
-//! [`crate::checkpoint::mapping`] for mapped files and [`FileDisk`] for plain ones; the simulator has one that tears, drops and reorders.
+//! [`crate::checkpoint::mapping`] for mapped files and [`crate::store::plain`] for plain ones; the simulator has one that tears, drops and reorders.
 //! Deliberately absent: reading through a map, renames, and any retry.
 
 use std::io::{self, IoSlice};

@@ -3,6 +3,8 @@
 //! What must hold: whatever a limit drops is counted under the limit's name and shown in the report. No queue, buffer,
 //! cache or retry loop elsewhere has a bound of its own invention.
 
+// --- URLs, links and markup
+
 /// Longest canonical URL that is taken, bytes. Longer ones are dropped as `url_too_long`.
 pub const URL_BYTES_MAX: usize = 2_083;
 /// Longest reference in markup that is looked at before resolution, bytes.
@@ -23,6 +25,8 @@ pub const CHARSET_LATE_META_BYTES: usize = 16 << 10;
 pub const CHARSET_GUESS_BYTES: usize = 4 << 10;
 /// Nested `svg`, `math` and HTML inside them that the link scanner tracks; deeper ones are only counted.
 pub const FOREIGN_DEPTH_MAX: usize = 32;
+
+// --- responses and their decoding
 
 /// Response head (status line and fields), bytes.
 pub const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -51,6 +55,8 @@ pub const CODINGS_MAX: usize = 2;
 /// Largest zstd window taken from servers, as a power of two (RFC 8878 recommends 8 MiB = 2^23).
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
+// --- robots.txt
+
 /// Bytes of robots.txt that are parsed (RFC 9309 2.5: at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 512 << 10;
 /// Bytes of one robots.txt line that count; the rest of the line is cut, as Google's parser does (8 times the longest
@@ -65,6 +71,8 @@ pub const ROBOTS_REDIRECTS_MAX: u8 = 5;
 pub const ROBOTS_TTL_S: u64 = 24 * 3_600;
 /// Longest Crawl-delay that is honoured, seconds; longer ones slow down to this.
 pub const CRAWL_DELAY_MAX_S: u64 = 300;
+
+// --- clocks and connections of a lane
 
 /// Time to connect, milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
@@ -81,6 +89,8 @@ pub const IDLE_CONNECTION_MS: u64 = 60_000;
 /// Kept idle connections of one lane; the oldest is closed first.
 pub const IDLE_CONNECTIONS_MAX: usize = 4_096;
 
+// --- pages on their way
+
 /// Pages on their way at once (orders, bodies, findings and commits together), unless `--concurrency` says otherwise.
 pub const CONCURRENCY_DEFAULT: usize = 1_024;
 /// Upper bound of `--concurrency`.
@@ -90,14 +100,14 @@ pub const PAGE_POOL_BYTES_MAX: usize = 512 << 20;
 /// Buffer bytes that one page at rest keeps at most.
 pub const PAGE_REST_BYTES_MAX: usize = 2 << 20;
 
+// --- retries, hosts and addresses
+
 /// Tries of one URL, the first included.
 pub const TRIES_MAX: u8 = 3;
 /// First wait before a retry, milliseconds; doubled each time.
 pub const RETRY_WAIT_MS: u64 = 2_000;
 /// Longest Retry-After that is honoured, seconds.
 pub const RETRY_AFTER_MAX_S: u64 = 24 * 3_600;
-/// URLs waiting for a retry, over all hosts; beyond it they end with their last outcome.
-pub const RETRIES_WAITING_MAX: usize = 1 << 20;
 
 /// Hosts known; further ones are dropped as `hosts_full`.
 pub const HOSTS_MAX: usize = 1 << 24;
@@ -109,6 +119,8 @@ pub const REDIRECTS_MAX: u8 = 10;
 pub const ADDRESS_TTL_S: u64 = 600;
 /// Addresses kept per answer.
 pub const ADDRESSES_MAX: usize = 16;
+
+// --- the resolver and the sockets
 
 /// Threads that wait for the system's resolver.
 pub const RESOLVER_THREADS: usize = 8;
@@ -126,6 +138,8 @@ pub const READ_TURN_BYTES_MAX: usize = 512 << 10;
 /// How long an order waits for a free descriptor or local port before it is given up, milliseconds.
 pub const DESCRIPTOR_WAIT_MS: u64 = 1_000;
 
+// --- checkpoints
+
 /// Interval between checkpoints, seconds: the promise is that at most this much is redone.
 pub const CHECKPOINT_EVERY_S: u64 = 15;
 /// Cuts that wait for their checkpoint; at one more the oldest is folded into the next, counted as `folded`.
@@ -140,6 +154,9 @@ pub const SEEN_LOG_BYTES: u64 = 16 << 20;
 pub const URLS_LOG_FIRST_BYTES: u64 = 4 << 20;
 /// Files of the log of URL records, bytes.
 pub const URLS_LOG_BYTES: u64 = 64 << 20;
+
+// --- the store
+
 /// Segment size, bytes, at which the store opens the next one.
 pub const SEGMENT_BYTES: u64 = 1 << 30;
 /// Records that go to the disk in one vectored write.
@@ -157,6 +174,8 @@ pub const HEADROOM_BYTES: usize = 4 << 10;
 pub const RECORD_SCRATCH_BYTES_MAX: usize = 4 << 20;
 /// Largest compression window of our own frames, as a power of two (WARC-zstd: at most 8 MiB).
 pub const RECORD_WINDOW_LOG_MAX: u32 = 23;
+
+// --- telemetry and reports
 
 /// How often telemetry gathers what the stages recorded, milliseconds.
 pub const TELEMETRY_EVERY_MS: u64 = 1_000;
@@ -178,6 +197,9 @@ pub const REPORT_NOTES_MAX: usize = 50;
 pub const REPORT_BYTES_MAX: u64 = 16 << 20;
 /// Seconds between two status lines where standard error is not a terminal.
 pub const STATUS_PLAIN_S: u64 = 10;
+
+// --- threads
+
 /// Fruitless turns that a thread spins before it yields.
 pub const IDLE_SPINS: u32 = 64;
 /// Fruitless turns that a thread yields before it parks.
@@ -188,6 +210,8 @@ pub const IDLE_PARK_US_MIN: u64 = 50;
 pub const IDLE_PARK_US_MAX: u64 = 2_000;
 /// Parsers that one fetcher feeds: it fetches a page in about 14 µs, and parsing takes 77 to 118 µs.
 pub const PARSERS_PER_LANE: usize = 6;
+
+// --- the command line
 
 /// Seeds of a crawl.
 pub const SEEDS_MAX: usize = 10_000_000;
@@ -207,6 +231,29 @@ pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
 pub const CHECKPOINT_EVERY_MAX_S: u64 = 3_600;
 /// Upper bound of durations on the command line, seconds (ten years): sums of ticks stay far from overflow.
 pub const DURATION_S_MAX: u64 = 10 * 365 * 24 * 3_600;
+
+// --- the synthetic web
+
+/// Connections that the synthetic web holds at once; further ones are closed at once and counted.
+pub const WEB_CONNECTIONS_MAX: usize = 65_536;
+/// Head of one request to the synthetic web, bytes; longer ones are answered with 431.
+pub const WEB_REQUEST_BYTES_MAX: usize = 16 << 10;
+/// Fields of one request to the synthetic web; more are answered with 431.
+pub const WEB_REQUEST_FIELDS_MAX: usize = 64;
+/// Requests that the synthetic web keeps in memory for tests; later ones are counted.
+pub const WEB_LOG_ENTRIES_MAX: usize = 1 << 20;
+/// Ordinary page of the synthetic web, bytes: the tail of the size distribution is cut here.
+pub const WEB_PAGE_BYTES_MAX: usize = 4 << 20;
+/// Large page of the synthetic web, bytes.
+pub const WEB_LARGE_BYTES_MAX: usize = 256 << 20;
+/// Mean number of links of a page of the synthetic web at most.
+pub const WEB_DEGREE_MAX: usize = 1_000;
+/// Response buffers that the synthetic web keeps for reuse.
+pub const WEB_SPARE_RESPONSES_MAX: usize = 64;
+/// How long the synthetic web waits for the client's end of a connection it closes, milliseconds.
+pub const WEB_DRAIN_MS: u64 = 1_000;
+
+// --- what they must be to each other
 
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);

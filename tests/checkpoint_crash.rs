@@ -55,7 +55,6 @@ struct Model {
     /// Segments that were sealed since the last mark.
     sealed: Vec<u32>,
     segment: Option<(Box<dyn DiskFile>, Box<dyn DiskFile>)>,
-    bytes: Vec<u64>,
 }
 
 impl Model {
@@ -69,7 +68,17 @@ impl Model {
             durable: 0,
             sealed: Vec::new(),
             segment: None,
-            bytes: Vec::new(),
+        }
+    }
+
+    /// What the model knows after its process died, for one of many outcomes.
+    fn remembered(&self) -> Self {
+        Self {
+            dice: self.dice,
+            epoch: self.epoch,
+            cuts: self.cuts.clone(),
+            durable: self.durable,
+            ..Self::new(0)
         }
     }
 
@@ -88,7 +97,7 @@ impl Model {
         to: &mut Checkpointer,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let n = self.now.segment;
-        let mut open = |name: String, len: u64| -> std::io::Result<Box<dyn DiskFile>> {
+        let open = |name: String, len: u64| -> std::io::Result<Box<dyn DiskFile>> {
             if disk.len(&name)?.is_none() {
                 return disk.create(&name, Access::Append, 0);
             }
@@ -126,6 +135,9 @@ impl Model {
         let early = self.roll(2) == 0;
         if early {
             to.note(StoreNote::Mark(self.mark()))?;
+            for _ in 0..self.roll(3) {
+                self.turn(to)?;
+            }
         }
         let mark = self.mark();
         self.cuts.insert(self.epoch, self.now.clone());
@@ -226,7 +238,6 @@ impl Model {
             assert!(durable.epoch > self.durable && durable.epoch <= self.epoch);
             assert_eq!(durable.cut_tick, durable.epoch * 100);
             self.durable = durable.epoch;
-            self.bytes.push(durable.bytes);
         }
         Ok(())
     }
@@ -355,15 +366,7 @@ fn power_may_fail_at_any_operation_with_any_outcome() {
                     assert_eq!(model.durable, 0, "{context}: everything was lost");
                     continue;
                 };
-                let mut model = Model {
-                    cuts: model.cuts.clone(),
-                    segment: None,
-                    sealed: Vec::new(),
-                    bytes: Vec::new(),
-                    dirty: BTreeSet::new(),
-                    now: State::default(),
-                    ..model
-                };
+                let mut model = model.remembered();
                 model.adopt(&after, &got, &context);
                 fell_back += u32::from(got.fallback.is_some());
                 if (op + outcome) % 7 == 0 {
@@ -392,15 +395,7 @@ fn second_life(disk: SimDisk, mut model: Model, got: Recovered, context: &str, d
         let got = recover(&after)
             .unwrap_or_else(|e| panic!("{context}: {e}"))
             .unwrap_or_else(|| panic!("{context}: nothing left"));
-        let mut model = Model {
-            cuts: model.cuts.clone(),
-            segment: None,
-            sealed: Vec::new(),
-            bytes: Vec::new(),
-            dirty: BTreeSet::new(),
-            now: State::default(),
-            ..model
-        };
+        let mut model = model.remembered();
         model.adopt(&after, &got, &context);
         // And a third, to its end.
         if outcome == 2 {
@@ -438,15 +433,7 @@ fn any_call_may_fail_and_the_newest_checkpoint_stays() {
                 match recover(&after).unwrap_or_else(|e| panic!("{context}: {e}")) {
                     None => assert_eq!(model.durable, 0, "{context}"),
                     Some(got) => {
-                        let mut model = Model {
-                            cuts: model.cuts.clone(),
-                            segment: None,
-                            sealed: Vec::new(),
-                            bytes: Vec::new(),
-                            dirty: BTreeSet::new(),
-                            now: State::default(),
-                            ..model
-                        };
+                        let mut model = model.remembered();
                         model.adopt(&after, &got, &context);
                     }
                 }

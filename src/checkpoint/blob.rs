@@ -7,7 +7,7 @@
 //! What must hold: as with the images there are two, and the one that the newest durable generation names is not
 //! written. Length and hash lie in the manifest.
 
-use super::log::make;
+use super::log::{Flawed, make};
 use super::manifest::Named;
 use super::page::{Header, Kind, PAGE_BYTES, le32, whole_pages};
 use crate::disk::{Access, Disk, DiskFile};
@@ -146,7 +146,7 @@ pub(super) fn check(
     crawl: &[u8; 16],
     epoch: u64,
     named: &Named,
-) -> std::result::Result<Blob, (u64, String)> {
+) -> std::result::Result<Blob, Flawed> {
     Header::decode(bytes, Kind::State, crawl, named.file).map_err(|why| (0, why))?;
     let content = usize::try_from(named.len)
         .ok()

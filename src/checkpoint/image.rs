@@ -12,7 +12,7 @@
 //! * the hash of a block depends on its index (a block in the wrong place is found); the hash of the table is the root
 //!   that the manifest keeps.
 
-use super::log::make;
+use super::log::{Flawed, make};
 use super::manifest::Named;
 use super::page::{Header, Kind, PAGE_BYTES, le64, whole_pages};
 use crate::disk::{Access, Disk, DiskFile};
@@ -213,7 +213,7 @@ pub(super) fn check(
     bytes: &[u8],
     crawl: &[u8; 16],
     named: &Named,
-) -> std::result::Result<(Vec<u8>, u64), Vec<(u64, String)>> {
+) -> std::result::Result<(Vec<u8>, u64), Vec<Flawed>> {
     let header =
         Header::decode(bytes, Kind::Image, crawl, named.file).map_err(|why| vec![(0, why)])?;
     let fits = |n: u64| n <= header.start && header.start <= bytes.len() as u64;

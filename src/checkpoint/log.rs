@@ -155,7 +155,7 @@ impl Log {
     }
 
     /// Payload bytes in the log.
-    pub fn len(&self) -> u64 {
+    pub fn payload_len(&self) -> u64 {
         self.position.payload
     }
 
@@ -512,7 +512,11 @@ mod tests {
     #[test]
     fn a_flipped_bit_anywhere_before_the_cut_is_found() {
         let disk = SimDisk::new(1);
-        let mut log = Log::new(Kind::Urls, [9; 16], SIZES);
+        let sizes = LogSizes {
+            first: 16 << 10,
+            ..SIZES
+        };
+        let mut log = Log::new(Kind::Urls, [9; 16], sizes);
         log.append(&disk, &[5; 700]).unwrap();
         log.append(&disk, &[6; 100]).unwrap();
         let cut = log.cut(1).unwrap();

@@ -13,9 +13,9 @@
 //!
 //! The only file with `unsafe` for maps, and the only one that names `memmap2`.
 
-use super::plain::PlainFile;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
+use crate::store::plain::{PlainFile, begin_writeback};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{FallocateFlags, OFlags};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -193,7 +193,7 @@ fn write_zeros(file: &File, len: u64) -> io::Result<()> {
 
 fn wrap(file: File, access: Access) -> io::Result<Box<dyn DiskFile>> {
     Ok(match access {
-        Access::Append => Box::new(PlainFile::new(file)?),
+        Access::Append => Box::new(PlainFile::from_file(file)?),
         Access::Mapped => Box::new(MappedFile::new(file)?),
     })
 }
@@ -280,7 +280,7 @@ impl DiskFile for MappedFile {
 
     fn start_writeback(&self, offset: u64, len: u64) -> io::Result<()> {
         self.check(offset, len)?;
-        super::plain::start_writeback(&self.shared.file, offset, len)
+        begin_writeback(&self.shared.file, offset, len)
     }
 
     fn sync_range(&mut self, offset: u64, len: u64) -> io::Result<()> {

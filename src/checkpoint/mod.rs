@@ -20,13 +20,14 @@
 //!   after a restore, and when it outgrows its file);
 //! * after any failed write or sync the checkpointer takes nothing more; the newest durable generation stays.
 //!
-//! Order at a start: [`lock::Lock`], [`recover`], then [`Checkpointer::new`] or [`Checkpointer::resume`], and only then
+//! Order at a start: [`lock::Lock`], [`recover()`], then [`Checkpointer::new`] or [`Checkpointer::resume`], and only then
 //! the store: a generation that is given up is withdrawn before the store cuts the segments it names, and a directory
 //! with segments and no manifest is refused as damaged.
 //!
 //! Deliberately absent: deltas to be replayed, compression, and saving of anything that can be rebuilt.
 
 pub mod blob;
+pub mod cadence;
 pub mod driver;
 pub mod image;
 pub mod lock;
@@ -34,10 +35,10 @@ pub mod log;
 pub mod manifest;
 pub mod mapping;
 pub mod page;
-pub mod plain;
 pub mod recover;
 pub mod verify;
 
+pub use cadence::Cadence;
 pub use driver::{Checkpointer, Durable, Sizes};
 pub use lock::Lock;
 pub use mapping::DirDisk;

@@ -23,6 +23,9 @@ use std::io::ErrorKind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Log bytes from which files are read on several threads; below, starting the threads costs more than it gains.
+const THREADS_BYTES_MIN: u64 = 8 << 20;
+
 /// What a checkpoint holds, checked.
 #[derive(Debug)]
 pub struct Recovered {
@@ -353,7 +356,8 @@ fn load_log<T: Send>(
             Err(flaw) => Err(Defect::new(&name, flaw)),
         })
     };
-    let mut parts = side_by_side(&numbers, one)?;
+    let worth_threads = end.payload >= THREADS_BYTES_MIN;
+    let mut parts = side_by_side(&numbers, worth_threads, one)?;
     let mut reached = LogPosition {
         chain: chain_start(kind, crawl),
         ..LogPosition::default()
@@ -391,10 +395,14 @@ fn load_log<T: Send>(
     Ok(chunks)
 }
 
-/// Does `one` for each number, on as many threads as there are cores, and keeps the order.
-fn side_by_side<T: Send>(numbers: &[u64], one: impl Fn(u64) -> Result<T> + Sync) -> Result<Vec<T>> {
+/// Does `one` for each number, if it is worth it on as many threads as there are cores, and keeps the order.
+fn side_by_side<T: Send>(
+    numbers: &[u64],
+    worth_threads: bool,
+    one: impl Fn(u64) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if numbers.len() < 2 || threads < 2 {
+    if !worth_threads || numbers.len() < 2 || threads < 2 {
         return numbers.iter().map(|n| one(*n)).collect();
     }
     let next = AtomicU64::new(0);

@@ -62,7 +62,7 @@ pub struct Report {
 /// # Errors
 /// If there is no crawl, if its format is newer, or if the system refuses to read.
 pub fn verify(disk: &dyn Disk) -> Result<Report> {
-    let slots = slots(disk)?.ok_or_else(|| Error::environment("the directory holds no crawl"))?;
+    let slots = slots(disk)?.ok_or_else(|| Error::usage("the directory holds no crawl"))?;
     let mut report = Report::default();
     report.files += 1;
     report.bytes += 2 * slot_at(1);

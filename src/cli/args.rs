@@ -1,6 +1,6 @@
 //! What was typed: the commands and their help.
 
-use super::{crawl, demo, export, get, report, urls, verify, web};
+use super::{crawl, demo, export, get, report, urls, verify};
 use clap::{Parser, Subcommand};
 
 const EXIT_CODES: &str = "\
@@ -35,7 +35,7 @@ pub enum Command {
     /// Crawl a synthetic web inside this process and show the histograms; no network, no arguments
     Demo(demo::DemoArgs),
     /// Serve the synthetic web alone, and print the crawl command that fits it
-    Web(Box<web::WebArgs>),
+    Web(Box<crate::web::args::Args>),
     /// Show throughput, latency, outcomes and the balance of a crawl
     Report(report::ReportArgs),
     /// List the URLs of a crawl, tab-separated: url, state, status, type, bytes, time, digest

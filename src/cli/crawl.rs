@@ -258,6 +258,9 @@ pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
         }
     })?;
     super::report::print(&ended.report)?;
+    if !quiet {
+        eprintln!("\n{}", super::report::last_line(&ended.report));
+    }
     Ok(if ended.interrupted {
         ExitCode::from(EXIT_STOPPED)
     } else {

@@ -24,7 +24,7 @@ pub mod values;
 pub mod verify;
 pub mod web;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
@@ -57,6 +57,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Get(typed) => get::run(&typed),
         Command::Export(typed) => export::run(&typed),
         Command::Verify(typed) => verify::run(&typed),
-        Command::Demo(_) | Command::Web(_) => Err(Error::environment("not yet")),
+        Command::Demo(_) => demo::run(),
+        Command::Web(typed) => web::run(&typed),
     }
 }

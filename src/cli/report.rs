@@ -2,7 +2,7 @@
 
 use super::out;
 use crate::error::Result;
-use crate::telemetry::{Report, render};
+use crate::telemetry::{Report, escape, render, thousands};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +35,17 @@ pub fn run(typed: &ReportArgs) -> Result<ExitCode> {
         print(&report)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The result once more, in one line below a long report: pages, time, rate, and where to look next.
+pub fn last_line(report: &Report) -> String {
+    format!(
+        "{} pages in {:.1} s, {} pages/s. `cyclosa report {dir}` shows this again, `cyclosa urls {dir}` lists the URLs.",
+        thousands(report.run.pages),
+        report.run.elapsed_s,
+        thousands(report.run.pages_per_s as u64),
+        dir = escape(&report.dir),
+    )
 }
 
 /// Renders a report to standard output, in colour on a terminal.

@@ -3,6 +3,7 @@
 use super::out;
 use crate::checkpoint::{self, DirDisk};
 use crate::config::Config;
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frontier::Frontier;
 use crate::store::Reader;
@@ -27,10 +28,14 @@ pub struct VerifyArgs {
 /// If there is no crawl, or it cannot be read at all. Defects are printed and make the exit code 1.
 pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
     let disk = DirDisk::existing(&typed.dir)?;
-    // First, because its message names the directory where that is no crawl.
-    let reader = Reader::open(&typed.dir)?;
+    let names = disk
+        .list()
+        .map_err(|e| Error::io("cannot list", &typed.dir, e))?;
+    if !names.iter().any(|name| checkpoint::is_crawl_file(name)) {
+        return Err(no_crawl(&typed.dir));
+    }
     let checkpoints = checkpoint::verify(&disk)?;
-    let records = reader.verify()?;
+    let records = Reader::open(&typed.dir)?.verify()?;
     let (state, balanced) = match state(&disk, &typed.dir) {
         Ok(line) => (line, true),
         Err(error) => (error.to_string(), false),
@@ -71,13 +76,17 @@ pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
     })
 }
 
+fn no_crawl(dir: &Path) -> Error {
+    Error::environment(format!(
+        "{} holds no crawl; name the directory given to `cyclosa crawl --dir`",
+        dir.display()
+    ))
+}
+
 /// Restores the newest checkpoint in memory, which compares its state hash, and compares its pages with the store's.
 fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
     let Some(recovered) = checkpoint::recover(disk)? else {
-        return Err(Error::environment(format!(
-            "{} holds no crawl",
-            dir.display()
-        )));
+        return Err(no_crawl(dir));
     };
     if recovered.cut.epoch == 0 {
         return Ok("no checkpoint was taken yet".into());

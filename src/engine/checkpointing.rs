@@ -7,7 +7,7 @@ use super::control::{Control, Phase};
 use crate::checkpoint::{Checkpointer, Durable};
 use crate::event::{Delta, StoreNote};
 use crate::ring::{Bell, Receiver, Sender};
-use crate::time::Clock;
+use crate::time::{Clock, SECOND, Tick};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,9 @@ const DELTAS_PER_TURN: usize = 64;
 const NOTES_PER_TURN: usize = 64;
 /// Longest sleep.
 const PARK: Duration = Duration::from_millis(5);
+
+/// Between two syncs of what has been written since the last cut.
+const AHEAD_EVERY: Tick = SECOND;
 
 /// The checkpointer with its rings.
 pub struct CheckpointStage {
@@ -33,7 +36,15 @@ impl CheckpointStage {
     /// Runs until the crawl is over.
     pub fn run(mut self) {
         let (mut deltas, mut notes) = (Vec::new(), Vec::new());
+        let mut ahead_at = self.clock.now() + AHEAD_EVERY;
         while self.control.phase() < Phase::Over {
+            let now = self.clock.now();
+            if now >= ahead_at {
+                if let Err(error) = self.checkpointer.sync_ahead() {
+                    return self.control.fail(error);
+                }
+                ahead_at = self.clock.now() + AHEAD_EVERY;
+            }
             match self.turn(&mut deltas, &mut notes) {
                 Ok(0) => {
                     let (deltas, notes) = (&self.deltas, &self.notes);

@@ -33,6 +33,8 @@ pub struct Places {
     pub hosts_waiting: AtomicU64,
     /// Credits left.
     pub credits: AtomicU64,
+    /// Bytes of all segments, by the store.
+    pub stored: AtomicU64,
 }
 
 /// Shared by all threads.

@@ -2,10 +2,9 @@
 
 use super::Ended;
 use super::control::{Control, Phase};
-use super::frontier_stage::FrontierStage;
+use super::frontier_stage::{FrontierStage, fill_levels};
 use super::stages::StoreStage;
-use super::wiring::Watch;
-use super::worker::{Crew, Stage};
+use super::worker::{Crew, Stage, Watch};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::frontier::counters::{Dropped, Excluded};
@@ -138,18 +137,7 @@ fn report(
 
 fn from_frontier(report: &mut Report, stage: &FrontierStage, config: &Config, control: &Control) {
     let counters = stage.frontier.counters();
-    control.publish_surely(|levels| {
-        levels.pages = counters.pages;
-        levels.bytes = counters.wire_bytes;
-        levels.discovered = counters.discovered;
-        levels.queued = counters.queued;
-        levels.in_flight = counters.in_flight;
-        levels.done = counters.done();
-        levels.excluded = counters.excluded_now();
-        levels.dropped = counters.dropped_now();
-        levels.hosts_known = stage.frontier.gauge().hosts as u64;
-        levels.memory_budget = config.memory;
-    });
+    control.publish_surely(|levels| fill_levels(&stage.frontier, levels));
     let named = |name: &str, n: u64| (n > 0).then(|| (name.to_string(), n));
     report.outcomes = crate::event::Outcome::ALL
         .into_iter()

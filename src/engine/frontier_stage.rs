@@ -8,11 +8,11 @@
 
 use super::control::{Control, Phase};
 use super::stages::send;
-use crate::checkpoint::Durable;
+use crate::checkpoint::{Cadence, Durable};
 use crate::event::{Commit, Delta, Page};
 use crate::frontier::Frontier;
 use crate::ring::{Receiver, Sender};
-use crate::telemetry::{Measure, StageRecorder, Stop as Reason};
+use crate::telemetry::{Gauges, Measure, StageRecorder, Stop as Reason};
 use crate::time::{Clock, MILLISECOND, SECOND, Tick, wall_now};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,8 +23,6 @@ const ANSWERS_PER_TURN: usize = 64;
 const RETURNS_PER_TURN: usize = 1_024;
 /// How long a polite stop waits for what is on its way.
 const GRACE: Tick = 3 * SECOND;
-/// Kept free between the end of a checkpoint and the promise.
-const MARGIN: Tick = 250 * MILLISECOND;
 /// Deltas that may wait for the checkpointer before no more orders are given.
 const DELTAS_MAX: usize = 256;
 /// Between two publications of levels.
@@ -73,12 +71,8 @@ pub struct FrontierStage {
 pub struct Timing {
     every: Tick,
     ends_at: Tick,
-    next_cut: Tick,
+    cadence: Cadence,
     next_publish: Tick,
-    last_epoch: u64,
-    durable_epoch: u64,
-    /// Tick of the newest durable cut.
-    durable_cut: Tick,
     alarmed: bool,
     ending: Ending,
 }
@@ -89,11 +83,8 @@ impl Timing {
         Self {
             every,
             ends_at: run_for.map_or(Tick::MAX, |t| now.saturating_add(t)),
-            next_cut: now,
+            cadence: Cadence::new(every, epoch, now),
             next_publish: 0,
-            last_epoch: epoch,
-            durable_epoch: epoch,
-            durable_cut: now,
             alarmed: false,
             ending: Ending::No,
         }
@@ -161,19 +152,17 @@ impl FrontierStage {
 
     fn take_durables(&mut self, now: Tick) {
         while let Some(durable) = self.durables.recv() {
-            let at_risk = now.saturating_sub(self.timing.durable_cut);
-            self.timing.durable_epoch = durable.epoch;
-            self.timing.durable_cut = durable.cut_tick;
+            let at_risk = self.timing.cadence.durable(&durable, now);
             let took = now.saturating_sub(durable.cut_tick);
             self.recorder.record(Measure::CheckpointDurable, took);
             let figures = &mut self.figures;
             figures.count += 1;
             figures.bytes += durable.bytes;
             figures.redo_bound = figures.redo_bound.max(at_risk);
-            figures.durable_max = figures.durable_max.max(took);
+            figures.durable_max = self.timing.cadence.durable_max();
             self.timing.alarmed = false;
         }
-        let at_risk = now.saturating_sub(self.timing.durable_cut);
+        let at_risk = self.timing.cadence.at_risk(now);
         if at_risk > self.timing.every + SECOND && !self.timing.alarmed {
             self.timing.alarmed = true;
             self.figures.redo_bound = self.figures.redo_bound.max(at_risk);
@@ -187,8 +176,9 @@ impl FrontierStage {
 
     fn mind_the_cut(&mut self, now: Tick) {
         self.frontier.sweep();
-        let idle = self.timing.durable_epoch == self.timing.last_epoch && self.frontier.may_cut();
-        if idle && now >= self.timing.next_cut && matches!(self.timing.ending, Ending::No) {
+        // A polite stop takes seconds: until its own cut the others go on.
+        let last = matches!(self.timing.ending, Ending::LastCut { .. });
+        if !last && self.frontier.may_cut() && self.timing.cadence.is_due(now) {
             self.cut(now);
         }
     }
@@ -198,10 +188,7 @@ impl FrontierStage {
         let epoch = self.frontier.cut(now, wall_now());
         self.recorder
             .record(Measure::CheckpointCut, self.clock.now() - before);
-        self.timing.last_epoch = epoch;
-        // A crash just before a cut is durable costs the interval and the time to durable together.
-        let spare = (self.figures.durable_max + MARGIN).min(self.timing.every / 2);
-        self.timing.next_cut = now + self.timing.every - spare;
+        self.timing.cadence.cut(epoch, now);
         epoch
     }
 
@@ -233,14 +220,14 @@ impl FrontierStage {
                 if now > since + GRACE {
                     self.control.advance(Phase::Abandoning);
                 }
-                let idle = self.timing.durable_epoch == self.timing.last_epoch;
+                let idle = self.timing.cadence.is_idle();
                 if self.frontier.is_settled() && idle && self.frontier.may_cut() {
                     let epoch = self.cut(now);
                     self.timing.ending = Ending::LastCut { epoch };
                 }
             }
             Ending::LastCut { epoch } => {
-                if self.timing.durable_epoch >= epoch {
+                if self.timing.cadence.durable_epoch() >= epoch {
                     self.publish_now(now);
                     self.control.advance(Phase::Over);
                 }
@@ -279,23 +266,30 @@ impl FrontierStage {
     }
 
     fn publish_now(&self, now: Tick) {
-        let counters = self.frontier.counters();
-        let gauge = self.frontier.gauge();
         let timing = &self.timing;
+        let stored = self.control.places.stored.load(Ordering::Relaxed);
         self.control.publish(|levels| {
-            levels.pages = counters.pages;
-            levels.bytes = counters.wire_bytes;
-            levels.discovered = counters.discovered;
-            levels.queued = counters.queued;
-            levels.in_flight = counters.in_flight;
-            levels.done = counters.done();
-            levels.excluded = counters.excluded_now();
-            levels.dropped = counters.dropped_now();
-            levels.hosts_known = gauge.hosts as u64;
-            levels.hosts_ready = gauge.ready as u64;
-            levels.hosts_waiting = gauge.waiting as u64;
-            levels.checkpoint_age_ms = Some(now.saturating_sub(timing.durable_cut) / MILLISECOND);
-            levels.durable_epoch = timing.durable_epoch;
+            fill_levels(&self.frontier, levels);
+            levels.stored_bytes = stored;
+            levels.checkpoint_age_ms = Some(timing.cadence.at_risk(now) / MILLISECOND);
+            levels.durable_epoch = timing.cadence.durable_epoch();
         });
     }
+}
+
+/// What the frontier knows of the levels.
+pub(super) fn fill_levels(frontier: &Frontier, levels: &mut Gauges) {
+    let counters = frontier.counters();
+    let gauge = frontier.gauge();
+    levels.pages = counters.pages;
+    levels.bytes = counters.wire_bytes;
+    levels.discovered = counters.discovered;
+    levels.queued = counters.queued;
+    levels.in_flight = counters.in_flight;
+    levels.done = counters.done();
+    levels.excluded = counters.excluded_now();
+    levels.dropped = counters.dropped_now();
+    levels.hosts_known = gauge.hosts as u64;
+    levels.hosts_ready = gauge.ready as u64;
+    levels.hosts_waiting = gauge.waiting as u64;
 }

@@ -23,6 +23,8 @@ const PAGES_PER_TURN: usize = 8;
 const COMMITS_PER_TURN: usize = 128;
 /// Pages before a parser beyond which it compresses faster instead of better.
 const BACKLOG_FAST: u64 = 256;
+/// Turns without a page after which a parser has time to compress better.
+const IDLE_DEEP: u32 = 128;
 
 /// A credit lies behind every page, so a full ring means that pages were made up.
 pub(super) fn send<T: Send + 'static>(ring: &mut Sender<T>, value: T) {
@@ -97,6 +99,8 @@ pub struct ParseStage {
     pub(super) recorder: StageRecorder,
     pub(super) clock: Clock,
     pub(super) taken: Vec<Box<Page>>,
+    /// Turns in a row without a page.
+    pub(super) fruitless: u32,
 }
 
 impl ParseStage {
@@ -105,9 +109,11 @@ impl ParseStage {
         let work = self.pages.take(PAGES_PER_TURN, &mut self.taken);
         if work > 0 {
             let level = match self.backlog.depth() {
+                0 if self.fruitless >= IDLE_DEEP => Level::Deep,
                 0..BACKLOG_FAST => Level::Normal,
                 _ => Level::Fast,
             };
+            self.fruitless = 0;
             let mut before = self.clock.now();
             for mut page in self.taken.drain(..) {
                 self.parser.parse(&mut page, level);
@@ -120,6 +126,8 @@ impl ParseStage {
                 before = after;
                 send(&mut self.findings, page);
             }
+        } else {
+            self.fruitless = self.fruitless.saturating_add(1);
         }
         self.recorder.tick(now);
         work
@@ -172,6 +180,8 @@ impl StoreStage {
         for page in self.store.returned() {
             send(&mut self.returns, page);
         }
+        let stored: u64 = self.store.counters().stored_bytes.iter().sum();
+        self.control.places.stored.store(stored, Ordering::Relaxed);
         for note in self.store.notes() {
             send(&mut self.notes, note);
         }

@@ -7,20 +7,18 @@ use super::Announce;
 use super::checkpointing::CheckpointStage;
 use super::control::Control;
 use super::cpus::Cpus;
-use super::frontier_stage::{CheckpointFigures, FrontierStage, Timing};
+use super::frontier_stage::{CheckpointFigures, FrontierStage, Timing, fill_levels};
 use super::open::Opened;
 use super::placement::{Placement, StageRole};
 use super::stages::{FetchStage, ParseStage, StoreStage};
-use super::worker::{Stage, Worker};
+use super::worker::{Stage, Watch, Wired, Worker};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Page;
 use crate::fetch::{Lane, LaneSettings, Resolver};
 use crate::parse::Parser;
 use crate::ring::{self, Bell, Receiver, Sender};
-use crate::telemetry::{
-    self, Measure, PlacementRow, Restored, Source, StageRecorder, Stop as Reason,
-};
+use crate::telemetry::{self, Measure, PlacementRow, Source, StageRecorder, Stop as Reason};
 use crate::time::Clock;
 use std::sync::Arc;
 
@@ -33,36 +31,17 @@ const NOTE_SLOTS: usize = 64;
 /// Slots for finished checkpoints; one is under way at a time.
 const DURABLE_SLOTS: usize = 4;
 
-/// Threads ready to start.
-pub struct Wired {
-    pub(super) workers: Vec<Worker>,
-    pub(super) checkpoint: CheckpointStage,
-    pub(super) watch: Watch,
-}
-
-/// What the watching thread (the caller's) needs.
-pub struct Watch {
-    pub(super) sources: Vec<Source>,
-    pub(super) clock: Clock,
-    pub(super) placement: Vec<PlacementRow>,
-    pub(super) restored: Option<Restored>,
-    /// When the crawl began.
-    pub(super) created: crate::time::Wall,
-    /// Held until the end.
-    pub(super) _lock: crate::checkpoint::Lock,
-}
+/// The two ends of a ring.
+type Ends = (Option<Sender<Box<Page>>>, Option<Receiver<Box<Page>>>);
 
 /// The two ends of all rings by stage number, taken out as stages are built.
 struct Rings {
-    orders: Vec<(Option<Sender<Box<Page>>>, Option<Receiver<Box<Page>>>)>,
-    pages: Vec<(Option<Sender<Box<Page>>>, Option<Receiver<Box<Page>>>)>,
-    findings: Vec<(Option<Sender<Box<Page>>>, Option<Receiver<Box<Page>>>)>,
+    orders: Vec<Ends>,
+    pages: Vec<Ends>,
+    findings: Vec<Ends>,
 }
 
-fn rings(
-    n: usize,
-    capacity: usize,
-) -> Vec<(Option<Sender<Box<Page>>>, Option<Receiver<Box<Page>>>)> {
+fn rings(n: usize, capacity: usize) -> Vec<Ends> {
     (0..n)
         .map(|_| {
             let (sender, receiver) = ring::channel(capacity);
@@ -80,11 +59,9 @@ pub fn wire(
 ) -> Result<Wired> {
     let placement = Placement::plan(&Cpus::allowed());
     announce.line(placement.to_string().trim_end());
-    // What the runs before have done is no work of this one: telemetry starts counting from here.
-    let before = opened.frontier.counters();
     control.publish_surely(|levels| {
-        levels.pages = before.pages;
-        levels.bytes = before.wire_bytes;
+        fill_levels(&opened.frontier, levels);
+        levels.memory_budget = config.memory;
     });
     Builder {
         config,
@@ -315,6 +292,7 @@ impl Builder<'_> {
             recorder: self.recorder(StageRole::Parse(n), &[Measure::Parse]),
             clock: self.clock,
             taken: Vec::with_capacity(self.config.concurrency),
+            fruitless: 0,
         })
     }
 }

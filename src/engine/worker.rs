@@ -3,15 +3,15 @@
 //! What must hold: a thread without work looks at its timers within the idle bound; a panic of one thread ends the
 //! process (release builds abort; elsewhere the others are told to end).
 
+use super::checkpointing::CheckpointStage;
 use super::control::{Control, Phase};
 use super::frontier_stage::FrontierStage;
 use super::idle::{Idler, Pause};
 use super::placement::ThreadPlan;
 use super::stages::{FetchStage, ParseStage, StoreStage};
-use super::wiring::Wired;
 use crate::error::{Error, Result};
 use crate::ring::Bell;
-use crate::telemetry::Cause;
+use crate::telemetry::{Cause, PlacementRow, Restored, Source};
 use crate::time::{Clock, Tick};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -166,11 +166,30 @@ impl Worker {
     }
 }
 
+/// Threads ready to start.
+pub struct Wired {
+    pub(super) workers: Vec<Worker>,
+    pub(super) checkpoint: CheckpointStage,
+    pub(super) watch: Watch,
+}
+
+/// What the watching thread (the caller's) needs.
+pub struct Watch {
+    pub(super) sources: Vec<Source>,
+    pub(super) clock: Clock,
+    pub(super) placement: Vec<PlacementRow>,
+    pub(super) restored: Option<Restored>,
+    /// When the crawl began.
+    pub(super) created: crate::time::Wall,
+    /// Held until the end.
+    pub(super) _lock: crate::checkpoint::Lock,
+}
+
 /// A crawl that runs.
 pub struct Crew {
     pub(super) workers: Vec<JoinHandle<Vec<Stage>>>,
     pub(super) checkpoint: JoinHandle<()>,
-    pub(super) watch: super::wiring::Watch,
+    pub(super) watch: Watch,
 }
 
 /// Starts all threads.

@@ -20,11 +20,6 @@
 //!
 //! Deliberately absent: TLS (the seam is [`transport`](self)), pipelining, HTTP/2, proxies, cookies.
 
-#![expect(
-    clippy::vec_box,
-    reason = "pages travel as the boxes they are: the box is the credit"
-)]
-
 mod connections;
 mod exchange;
 mod lane;

@@ -69,8 +69,11 @@ impl Frontier {
                 self.live[host as usize].ending = Some(Ending::Refused);
             }
         }
+        let asked = page.outcome != Outcome::Pending;
         self.pool.put(page);
-        self.resume_detours(host, now);
+        if asked {
+            self.resume_detours(host, now);
+        }
         self.wake(host, now);
     }
 
@@ -170,26 +173,42 @@ impl Frontier {
             target,
             redirects,
         };
-        // While the detour waits for an address its host has a job under way.
+        // While the detour waits for an address or a credit its host has a job under way.
         self.live[host as usize].job = true;
         self.jobs += 1;
         self.detours.insert(host, detour);
-        let there = &self.live[target as usize];
-        if there.address.is_some() && there.address_until > now {
-            self.resume_detours(target, now);
-        } else if !there.job {
-            self.order_resolve(target, now);
-            if !self.live[target as usize].job {
-                // No credit left for the look-up: as if it had failed.
-                self.resume_detours(target, now);
+        self.advance_detours(now);
+    }
+
+    /// Takes the next step for each robots.txt that is on another host, as far as credits allow: the address of that
+    /// host, then the file. What finds no credit is tried again by the next dispatch.
+    pub(super) fn advance_detours(&mut self, now: Tick) {
+        let waiting: Vec<HostId> = self.detours.keys().copied().collect();
+        for host in waiting {
+            if self.pool.is_empty() {
+                return;
+            }
+            let target = self.detours[&host].target;
+            if self.has_address(target, now) {
+                self.order_detour(host, now);
+            } else if !self.live[target as usize].job {
+                self.order_resolve(target, now);
             }
         }
     }
 
-    /// Goes on with the robots.txt fetches that waited for the address of `target`.
+    fn has_address(&self, host: HostId, now: Tick) -> bool {
+        let live = &self.live[host as usize];
+        live.address.is_some() && live.address_until > now
+    }
+
+    /// The look-up of `target` has ended: what waited for it goes on, or has failed with it.
     fn resume_detours(&mut self, target: HostId, now: Tick) {
         if self.detours.is_empty() {
             return;
+        }
+        if self.has_address(target, now) {
+            return self.advance_detours(now);
         }
         let waiting: Vec<HostId> = self
             .detours
@@ -198,25 +217,28 @@ impl Frontier {
             .map(|(host, _)| *host)
             .collect();
         for host in waiting {
-            let detour = self.detours.remove(&host).expect("just listed");
+            self.detours.remove(&host);
             self.close_job(host);
-            let address = self.live[target as usize].address;
-            let page = address.and_then(|_| self.pool.take());
-            let Some(mut page) = page else {
-                self.job_failed(host, Outcome::RobotsUnreachable, now);
-                self.wake(host, now);
-                continue;
-            };
-            page.job = Job::Robots;
-            page.host = host;
-            page.fingerprint = self.fingerprinter.of(&detour.url);
-            page.url.extend_from_slice(&detour.url);
-            page.path_at = detour.path_at;
-            page.redirects = detour.redirects;
-            page.address = address;
-            page.clocks.ordered = now;
-            self.open_job(host, page);
+            self.job_failed(host, Outcome::RobotsUnreachable, now);
+            self.wake(host, now);
         }
+    }
+
+    fn order_detour(&mut self, host: HostId, now: Tick) {
+        let Some(mut page) = self.pool.take() else {
+            return;
+        };
+        let detour = self.detours.remove(&host).expect("the caller found it");
+        self.close_job(host);
+        page.job = Job::Robots;
+        page.host = host;
+        page.fingerprint = self.fingerprinter.of(&detour.url);
+        page.url.extend_from_slice(&detour.url);
+        page.path_at = detour.path_at;
+        page.redirects = detour.redirects;
+        page.address = self.live[detour.target as usize].address;
+        page.clocks.ordered = now;
+        self.open_job(host, page);
     }
 
     fn fetched(&mut self, page: Box<Page>, now: Tick) {
@@ -238,8 +260,6 @@ impl Frontier {
         self.note_host(host, &page, advice, now);
         if advice != Advice::Final && page.tries + 1 < TRIES_MAX {
             self.counters.retries += 1;
-            // The parser will not hand these links on a second time (see `parse/findings.rs`).
-            self.discover(&page, now);
             self.again(&page, page.tries + 1, now);
             self.pool.put(page);
         } else if page.outcome.has_response() {

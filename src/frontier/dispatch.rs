@@ -26,6 +26,9 @@ impl Frontier {
             self.live[host as usize].place = Place::Nowhere;
             self.wake(host, now);
         }
+        if !self.stopped && !self.detours.is_empty() {
+            self.advance_detours(now);
+        }
         let mut looked = 0;
         while looked < HOSTS_PER_TURN && !self.stopped && !self.pool.is_empty() {
             let on_the_way = self.counters.pages + self.counters.in_flight;

@@ -54,7 +54,7 @@ use pool::PagePool;
 use queue::{Pool, Queue, Queued};
 use schedule::{Place, Schedule};
 use seen::SeenSet;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
 /// Media types counted one by one; further ones count together.
@@ -185,7 +185,8 @@ pub struct Frontier {
     journal: Journal,
     counters: Counters,
     mimes: HashMap<Vec<u8>, u64>,
-    detours: HashMap<HostId, RobotsDetour>,
+    /// In order of hosts: which goes first must not depend on chance.
+    detours: BTreeMap<HostId, RobotsDetour>,
     ip_next: HashMap<IpAddr, Tick>,
     jobs: usize,
     stopped: bool,
@@ -199,7 +200,7 @@ pub struct Frontier {
 impl Frontier {
     /// An empty frontier.
     pub fn new(config: &Config, identity: &CrawlIdentity) -> Result<Self> {
-        let seen_bytes = usize::try_from(config.memory / 4).unwrap_or(usize::MAX);
+        let seen_bytes = usize::try_from(config.memory / 5).unwrap_or(usize::MAX);
         Ok(Self {
             policy: Policy::new(config)?,
             fingerprinter: Fingerprinter::new(&identity.key),
@@ -213,7 +214,7 @@ impl Frontier {
             journal: Journal::default(),
             counters: Counters::default(),
             mimes: HashMap::new(),
-            detours: HashMap::new(),
+            detours: BTreeMap::new(),
             ip_next: HashMap::new(),
             jobs: 0,
             stopped: false,

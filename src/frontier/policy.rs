@@ -92,7 +92,7 @@ impl Policy {
             ip_delay: config.ip_delay,
             per_host: config.per_host.max(1),
             max_pages: config.max_pages.unwrap_or(u64::MAX),
-            queue_bytes_max: usize::try_from(config.memory / 2).unwrap_or(usize::MAX),
+            queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
             addresses: address::Policy::new(&config.allow_net),
         })
     }

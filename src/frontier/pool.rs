@@ -7,7 +7,6 @@ use crate::event::Page;
 use crate::limits::{PAGE_POOL_BYTES_MAX, PAGE_REST_BYTES_MAX};
 
 /// Pages at rest. Boxed, because a page travels the rings by its address.
-#[allow(clippy::vec_box)]
 pub struct PagePool {
     rest: Vec<Box<Page>>,
     bytes: usize,

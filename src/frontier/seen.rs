@@ -56,18 +56,19 @@ impl Table {
         let mut at = self.home(fingerprint);
         loop {
             let lanes = &self.0[at].0;
-            // Both comparisons over all lanes without a branch: the compiler makes vectors of them.
-            let mut hit = 0u32;
-            let mut free = 0u32;
-            for (i, lane) in lanes.iter().enumerate() {
-                hit |= u32::from(*lane == fingerprint) << i;
-                free |= u32::from(*lane == 0) << i;
+            // All lanes without a branch: which one it is cannot be predicted, that it is none or one mostly can.
+            let mut hit = false;
+            let mut used = 0;
+            for lane in lanes {
+                hit |= *lane == fingerprint;
+                used += usize::from(*lane != 0);
             }
-            if hit != 0 {
+            if hit {
                 return Place::Present;
             }
-            if free != 0 {
-                return Place::Free(at, free.trailing_zeros() as usize);
+            // Lanes fill from the first on, so the number of used ones is the first free one.
+            if used < LANES {
+                return Place::Free(at, used);
             }
             at = (at + 1) & mask;
         }
@@ -160,10 +161,10 @@ impl SeenSet {
     /// Adds `fingerprint` (not 0); false if it was known. Panics when [`SeenSet::is_full`]: ask first.
     pub fn insert(&mut self, fingerprint: u64) -> bool {
         debug_assert_ne!(fingerprint, 0);
-        if let Some((old, _)) = &self.old {
-            if let Place::Present = old.find(fingerprint) {
-                return false;
-            }
+        if let Some((old, _)) = &self.old
+            && let Place::Present = old.find(fingerprint)
+        {
+            return false;
         }
         if !self.table.put(fingerprint) {
             return false;

@@ -429,12 +429,18 @@ fn robots_that_cannot_be_had_forbid_everything() {
     assert_eq!(frontier.counters().outcomes[at.unwrap()], 1);
 }
 
-#[test]
-fn robots_redirects_are_followed_to_another_host() {
-    let mut frontier = Frontier::new(&config(), &IDENTITY).unwrap();
-    seed(&mut frontier, "http://a.test/x");
+/// Hosts whose robots.txt redirects to that of b.test, which forbids /x; returns from where robots.txt was asked.
+fn redirected_robots(hosts: &[&str], concurrency: usize) -> Vec<String> {
+    let config = Config {
+        concurrency,
+        ..config()
+    };
+    let mut frontier = Frontier::new(&config, &IDENTITY).unwrap();
+    for host in hosts {
+        seed(&mut frontier, &format!("http://{host}.test/x"));
+    }
     let mut robots_from = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..10 * hosts.len() {
         for mut page in orders(&mut frontier, SECOND) {
             let url = String::from_utf8_lossy(&page.url).into_owned();
             match page.job {
@@ -443,34 +449,55 @@ fn robots_redirects_are_followed_to_another_host() {
                     page.addresses = vec![Ipv4Addr::LOCALHOST.into()];
                 }
                 Job::Robots => {
-                    robots_from.push(url.clone());
-                    if url.starts_with("http://a.test") {
-                        answer_status(&mut page, 301);
-                        add_link(
-                            &mut page,
-                            "http://b.test/robots.txt",
-                            LinkKind::Redirect,
-                            false,
-                        );
-                    } else {
+                    robots_from.push(describe(&page));
+                    if url.starts_with("http://b.test") {
                         answer_status(&mut page, 200);
                         page.robots = b"User-agent: *\nDisallow: /x\n".to_vec();
+                    } else {
+                        answer_status(&mut page, 301);
+                        let to = "http://b.test/robots.txt";
+                        add_link(&mut page, to, LinkKind::Redirect, false);
                     }
                 }
                 Job::Fetch => panic!("forbidden by the file behind the redirect"),
             }
+            robots_from.extend((page.job == Job::Robots).then(|| page.host.to_string()));
             frontier.handle(page, SECOND);
         }
     }
-    assert_eq!(
-        robots_from,
-        ["http://a.test/robots.txt", "http://b.test/robots.txt"]
-    );
-    assert_eq!(
-        frontier.counters().excluded[counters::Excluded::Robots as usize],
-        1
-    );
+    let forbidden = frontier.counters().excluded[counters::Excluded::Robots as usize];
+    assert_eq!(forbidden as usize, hosts.len());
     assert!(frontier.is_dry());
+    robots_from
+}
+
+#[test]
+fn robots_redirects_are_followed_to_another_host() {
+    let from = redirected_robots(&["a"], 4_096);
+    assert_eq!(
+        from,
+        ["robots http://a.test", "0", "robots http://b.test", "0"]
+    );
+}
+
+#[test]
+fn a_robots_redirect_without_a_credit_waits_for_one() {
+    for concurrency in 1..4 {
+        assert_eq!(redirected_robots(&["a", "c", "d"], concurrency).len(), 12);
+    }
+}
+
+#[test]
+fn robots_redirects_go_on_in_the_order_of_their_hosts() {
+    let hosts: Vec<String> = (0..20).map(|n| format!("a{n}")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let from = redirected_robots(&hosts, 4_096);
+    let there: Vec<u32> = from
+        .chunks(2)
+        .filter(|asked| asked[0] == "robots http://b.test")
+        .map(|asked| asked[1].parse().unwrap())
+        .collect();
+    assert_eq!(there, (0..20).collect::<Vec<_>>());
 }
 
 #[test]

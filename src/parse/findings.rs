@@ -2,7 +2,8 @@
 //!
 //! What must hold:
 //! * a link that is dropped here as known was handed to the frontier before, found in the same way (same kind class,
-//!   depth and nofollow), so the frontier could only have dropped it too;
+//!   depth and nofollow), so the frontier could only have dropped it too. The frontier does not look at the links of an
+//!   answer that it has fetched again, nor takes a robots.txt's redirect for a link: neither is remembered here;
 //! * link text and count of one page are bounded.
 //!
 //! Deliberately absent: scope and any other policy; the frontier decides.
@@ -69,12 +70,16 @@ impl Findings {
         let fingerprint = self.fingerprinter.of(text);
         let len = text.len() as u16;
         let key = fingerprint ^ way(kind, page.depth, nofollow);
-        let slot = &mut self.recent[key as usize % RECENT_SLOTS];
-        if *slot == key || (fingerprint == page.fingerprint && kind != LinkKind::Redirect) {
-            page.link_text.truncate(at);
-            return;
+        if kind != LinkKind::Redirect {
+            let slot = &mut self.recent[key as usize % RECENT_SLOTS];
+            if *slot == key || fingerprint == page.fingerprint {
+                page.link_text.truncate(at);
+                return;
+            }
+            if !page.outcome.is_transient() {
+                *slot = key;
+            }
         }
-        *slot = key;
         page.links.push(Link {
             fingerprint,
             at: at as u32,
@@ -83,5 +88,42 @@ impl Findings {
             kind,
             nofollow,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Outcome;
+
+    /// Links that a page with one reference hands on.
+    fn handed(findings: &mut Findings, from: &str, outcome: Outcome, kind: LinkKind) -> usize {
+        let mut page = Page {
+            url: from.as_bytes().to_vec(),
+            outcome,
+            ..Page::default()
+        };
+        let base = Base::new(&page.url).expect("a URL");
+        findings.add(&mut page, &base, b"http://a.test/there", kind, false);
+        page.links.len()
+    }
+
+    #[test]
+    fn links_of_an_answer_that_is_fetched_again_are_handed_on_again() {
+        let mut findings = Findings::new(Fingerprinter::new(&[7; 32]));
+        let mut add = |outcome| handed(&mut findings, "http://a.test/", outcome, LinkKind::Page);
+        assert_eq!(add(Outcome::CutDisconnect), 1);
+        assert_eq!(add(Outcome::Fetched), 1, "the frontier has not seen it");
+        assert_eq!(add(Outcome::Fetched), 0, "now it has");
+        assert_eq!(add(Outcome::CutDisconnect), 0);
+    }
+
+    #[test]
+    fn every_redirect_is_handed_on() {
+        let mut findings = Findings::new(Fingerprinter::new(&[7; 32]));
+        for robots in ["http://b.test/robots.txt", "http://c.test/robots.txt"] {
+            let links = handed(&mut findings, robots, Outcome::Fetched, LinkKind::Redirect);
+            assert_eq!(links, 1, "{robots}");
+        }
     }
 }

@@ -15,8 +15,10 @@
 //!
 //! Deliberately absent: reordering of completed syncs, and bit rot (tests flip bits with [`SimDisk::corrupt`]).
 
+use super::content::Content;
+use super::dice::Dice;
 use crate::disk::{Access, Disk, DiskFile};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -30,6 +32,10 @@ pub struct Faults {
     pub power_off_at: Option<u64>,
     /// This operation fails with this error, once.
     pub fail_at: Option<(u64, ErrorKind)>,
+    /// This operation fails with `EIO`, once: the medium cannot do it.
+    pub medium_at: Option<u64>,
+    /// This operation, if it is a write, does a part of its work and fails with [`ErrorKind::StorageFull`], once.
+    pub short_at: Option<u64>,
     /// All allocations beyond this many bytes fail with [`ErrorKind::StorageFull`].
     pub capacity: Option<u64>,
 }
@@ -43,6 +49,38 @@ pub struct Op {
     pub name: String,
     /// Bytes concerned: offset and length.
     pub range: (u64, u64),
+}
+
+impl Op {
+    /// Whether it changes the directory or a file, or makes a change durable.
+    pub fn changes(&self) -> bool {
+        changes(self.what)
+    }
+}
+
+fn changes(what: &str) -> bool {
+    ["create", "remove", "write", "sync", "truncate"].contains(&what)
+}
+
+/// What a power failure at one operation would have left.
+pub struct Shot {
+    /// Number of the operation; it did not happen, or only in part.
+    pub op: u64,
+    /// What it would have done.
+    pub what: &'static str,
+    /// To which file.
+    pub name: String,
+    /// Decided what survived; see [`SimDisk::after_crash`].
+    pub outcome: u64,
+    /// The directory as the next start finds it.
+    pub disk: SimDisk,
+}
+
+/// Which operations a picture is taken before.
+struct Camera {
+    dice: Dice,
+    one_in: u64,
+    shots: Vec<Shot>,
 }
 
 /// A simulated directory. Clones are the same disk.
@@ -59,34 +97,9 @@ struct World {
     off: bool,
     /// A creation that the power failed in.
     half_made: Option<(String, u64)>,
-}
-
-struct Content {
-    access: Access,
-    written: Vec<u8>,
-    durable: Vec<u8>,
-    /// Sectors of `written` that are not in `durable`.
-    dirty: BTreeSet<usize>,
-    /// Sectors whose sync failed: undecided until they are written and the file is made anew.
-    lost: BTreeSet<usize>,
-    poisoned: bool,
-}
-
-/// Decides what survives; SplitMix64 (Steele, Lea, Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.roll() % n
-    }
+    camera: Option<Camera>,
+    /// How many faults other than power failures happened.
+    faults_hit: u64,
 }
 
 impl SimDisk {
@@ -100,6 +113,8 @@ impl SimDisk {
                 log: Vec::new(),
                 off: false,
                 half_made: None,
+                camera: None,
+                faults_hit: 0,
             })),
         }
     }
@@ -114,6 +129,61 @@ impl SimDisk {
         self.world().log.len() as u64
     }
 
+    /// Whether the power failed.
+    pub fn is_off(&self) -> bool {
+        self.world().off
+    }
+
+    /// How many faults other than a power failure were met.
+    pub fn faults_hit(&self) -> u64 {
+        self.world().faults_hit
+    }
+
+    /// Which fault is set, by name.
+    pub fn fault_kind(&self) -> &'static str {
+        match self.world().faults {
+            Faults {
+                capacity: Some(_), ..
+            } => "disk full",
+            Faults {
+                short_at: Some(_), ..
+            } => "short write",
+            Faults {
+                power_off_at: Some(_),
+                ..
+            } => "power failure",
+            _ => "EIO",
+        }
+    }
+
+    /// The last operation, by name.
+    pub fn last_op(&self) -> &'static str {
+        self.world().log.last().map_or("none", |op| op.what)
+    }
+
+    /// Bytes that all files hold.
+    pub fn used(&self) -> u64 {
+        self.world().used()
+    }
+
+    /// Before one in `one_in` operations that change something, keeps what a power failure in it would leave: all
+    /// unsynced bytes lost, all kept, or decided sector by sector. 0 ends it. Nothing else changes by it.
+    pub fn photograph(&self, seed: u64, one_in: u64) {
+        self.world().camera = (one_in > 0).then(|| Camera {
+            dice: Dice::new(seed),
+            one_in,
+            shots: Vec::new(),
+        });
+    }
+
+    /// The pictures taken since the last call.
+    pub fn shots(&self) -> Vec<Shot> {
+        match &mut self.world().camera {
+            Some(camera) => std::mem::take(&mut camera.shots),
+            None => Vec::new(),
+        }
+    }
+
     /// What they were.
     pub fn log(&self) -> Vec<Op> {
         self.world().log.clone()
@@ -123,28 +193,7 @@ impl SimDisk {
     /// that was not synced, seed 1 keeps all that was written (as when only the process died), others decide sector by
     /// sector. `self` stays as it is, so many outcomes of one crash can be looked at.
     pub fn after_crash(&self, seed: u64) -> SimDisk {
-        let world = self.world();
-        let mut dice = Dice(world.seed ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
-        let mut files = BTreeMap::new();
-        for (name, content) in &world.files {
-            let content = lock(content);
-            let survived = content.survive(seed, &mut dice);
-            files.insert(name.clone(), Arc::new(Mutex::new(survived)));
-        }
-        if let Some((name, len)) = &world.half_made {
-            let len = match (seed, dice.below(3)) {
-                (0, _) | (_, 0) => None,
-                (_, 1) => Some(0),
-                _ => Some(*len),
-            };
-            if let Some(len) = len {
-                let content = Content::new(Access::Mapped, vec![0; len as usize]);
-                files.insert(name.clone(), Arc::new(Mutex::new(content)));
-            }
-        }
-        let disk = SimDisk::new(world.seed.wrapping_add(seed));
-        disk.world().files = files;
-        disk
+        self.world().survivors(seed)
     }
 
     /// Flips the bits of `mask` in one byte of a file, in what is written and what is durable; no operation.
@@ -195,18 +244,81 @@ enum Fate {
     Succeeds,
     /// The power fails in the middle of it.
     PowerFails,
-    Fails(ErrorKind),
+    Fails(io::Error),
+    /// A write that does a part of its work.
+    Short(u64),
 }
+
+/// The system's number for an error of the medium.
+const EIO: i32 = 5;
 
 fn no_power() -> io::Error {
     io::Error::other("the power is off")
 }
 
 impl World {
+    fn survivors(&self, seed: u64) -> SimDisk {
+        let mut dice = Dice::new(self.seed ^ seed.wrapping_mul(0xd6e8_feb8_6659_fd93));
+        let mut files = BTreeMap::new();
+        for (name, content) in &self.files {
+            let content = lock(content);
+            let survived = content.survive(seed, &mut dice);
+            files.insert(name.clone(), Arc::new(Mutex::new(survived)));
+        }
+        if let Some((name, len)) = &self.half_made {
+            let len = match (seed, dice.below(3)) {
+                (0, _) | (_, 0) => None,
+                (_, 1) => Some(0),
+                _ => Some(*len),
+            };
+            if let Some(len) = len {
+                let content = Content::new(Access::Mapped, vec![0; len as usize]);
+                files.insert(name.clone(), Arc::new(Mutex::new(content)));
+            }
+        }
+        let disk = SimDisk::new(self.seed.wrapping_add(seed));
+        disk.world().files = files;
+        disk
+    }
+
+    fn used(&self) -> u64 {
+        self.files
+            .values()
+            .map(|content| lock(content).written.len() as u64)
+            .sum()
+    }
+
+    /// Takes a picture, if it is the turn of this operation.
+    fn photograph(&mut self, what: &'static str, name: &str, len: u64) {
+        let Some(mut camera) = self.camera.take() else {
+            return;
+        };
+        if changes(what) && camera.dice.one_in(camera.one_in) {
+            let outcome = match camera.dice.below(5) {
+                n @ (0 | 1) => n,
+                _ => 2 + camera.dice.below(1 << 32),
+            };
+            if what == "create" && !self.files.contains_key(name) {
+                self.half_made = Some((name.to_owned(), len));
+            }
+            let disk = self.survivors(outcome);
+            self.half_made = None;
+            camera.shots.push(Shot {
+                op: self.log.len() as u64,
+                what,
+                name: name.to_owned(),
+                outcome,
+                disk,
+            });
+        }
+        self.camera = Some(camera);
+    }
+
     fn op(&mut self, what: &'static str, name: &str, range: (u64, u64)) -> io::Result<Fate> {
         if self.off {
             return Err(no_power());
         }
+        self.photograph(what, name, range.1);
         let number = self.log.len() as u64;
         self.log.push(Op {
             what,
@@ -217,10 +329,21 @@ impl World {
             self.off = true;
             return Ok(Fate::PowerFails);
         }
-        match self.faults.fail_at {
-            Some((at, kind)) if at == number => Ok(Fate::Fails(kind)),
-            _ => Ok(Fate::Succeeds),
-        }
+        let fate = match self.faults {
+            Faults {
+                fail_at: Some((at, kind)),
+                ..
+            } if at == number => Fate::Fails(kind.into()),
+            Faults { medium_at, .. } if medium_at == Some(number) => {
+                Fate::Fails(io::Error::from_raw_os_error(EIO))
+            }
+            Faults { short_at, .. } if short_at == Some(number) && what == "write" => {
+                Fate::Short(number)
+            }
+            _ => Fate::Succeeds,
+        };
+        self.faults_hit += u64::from(!matches!(fate, Fate::Succeeds));
+        Ok(fate)
     }
 
     /// An operation that has no middle.
@@ -228,117 +351,20 @@ impl World {
         match self.op(what, name, range)? {
             Fate::Succeeds => Ok(()),
             Fate::PowerFails => Err(no_power()),
-            Fate::Fails(kind) => Err(kind.into()),
+            Fate::Fails(e) => Err(e),
+            Fate::Short(_) => unreachable!("only writes are short"),
         }
     }
 
-    fn allocate(&self, more: u64) -> io::Result<()> {
-        let used: u64 = self
-            .files
-            .values()
-            .map(|content| lock(content).written.len() as u64)
-            .sum();
+    fn allocate(&mut self, more: u64) -> io::Result<()> {
         match self.faults.capacity {
-            Some(capacity) if used + more > capacity => Err(ErrorKind::StorageFull.into()),
+            Some(capacity) if self.used() + more > capacity => {
+                self.faults_hit += 1;
+                Err(ErrorKind::StorageFull.into())
+            }
             _ => Ok(()),
         }
     }
-}
-
-impl Content {
-    fn new(access: Access, bytes: Vec<u8>) -> Self {
-        Self {
-            access,
-            durable: bytes.clone(),
-            written: bytes,
-            dirty: BTreeSet::new(),
-            lost: BTreeSet::new(),
-            poisoned: false,
-        }
-    }
-
-    fn usable(&self) -> io::Result<()> {
-        if self.poisoned {
-            return Err(io::Error::other("an earlier sync of this file failed"));
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, offset: usize, bytes: &[u8]) {
-        let end = offset + bytes.len();
-        if self.written.len() < end {
-            self.written.resize(end, 0);
-        }
-        self.written[offset..end].copy_from_slice(bytes);
-        self.dirty.extend(sectors(offset, end));
-    }
-
-    fn sync(&mut self, from: usize, to: usize) {
-        self.durable.resize(self.written.len(), 0);
-        for sector in sectors(from, to.min(self.written.len())) {
-            if !self.lost.contains(&sector) && self.dirty.remove(&sector) {
-                let range = self.range(sector);
-                self.durable[range.clone()].copy_from_slice(&self.written[range]);
-            }
-        }
-    }
-
-    /// The sync of a range failed: its pages look clean now, and nobody knows what the device holds.
-    fn lose(&mut self, from: usize, to: usize) {
-        let range: Vec<usize> = self.dirty.range(from / SECTOR_BYTES..).copied().collect();
-        let end = to.div_ceil(SECTOR_BYTES);
-        self.lost.extend(range.into_iter().filter(|s| *s < end));
-        self.poisoned = true;
-    }
-
-    fn range(&self, sector: usize) -> std::ops::Range<usize> {
-        let from = sector * SECTOR_BYTES;
-        from.min(self.written.len())..(from + SECTOR_BYTES).min(self.written.len())
-    }
-
-    /// What is left of the file after a power failure.
-    fn survive(&self, seed: u64, dice: &mut Dice) -> Content {
-        let mut bytes = self.durable.clone();
-        let grown = self.written.len().saturating_sub(bytes.len());
-        let kept = match seed {
-            0 => 0,
-            1 => grown,
-            _ => dice.below(grown as u64 + 1) as usize,
-        };
-        bytes.resize(self.durable.len() + kept, 0);
-        for sector in &self.dirty {
-            let range = self.range(*sector);
-            let range = range.start.min(bytes.len())..range.end.min(bytes.len());
-            let fate = match seed {
-                0 => 0,
-                1 => 1,
-                _ => dice.below(4),
-            };
-            match fate {
-                0 => {}
-                1 => bytes[range.clone()].copy_from_slice(&self.written[range]),
-                2 => {
-                    let middle = range.start + dice.below(range.len() as u64 + 1) as usize;
-                    bytes[range.start..middle].copy_from_slice(&self.written[range.start..middle]);
-                }
-                _ => self.garbage(&mut bytes, range, dice),
-            }
-        }
-        Content::new(self.access, bytes)
-    }
-
-    fn garbage(&self, bytes: &mut [u8], range: std::ops::Range<usize>, dice: &mut Dice) {
-        for at in range {
-            let untouched = at < self.durable.len() && self.durable[at] == self.written[at];
-            if self.access == Access::Mapped || !untouched {
-                bytes[at] = dice.roll() as u8;
-            }
-        }
-    }
-}
-
-fn sectors(from: usize, to: usize) -> std::ops::Range<usize> {
-    from / SECTOR_BYTES..to.div_ceil(SECTOR_BYTES)
 }
 
 impl Disk for SimDisk {
@@ -353,7 +379,8 @@ impl Disk for SimDisk {
                     }
                     return Err(no_power());
                 }
-                Fate::Fails(kind) => return Err(kind.into()),
+                Fate::Fails(e) => return Err(e),
+                Fate::Short(_) => unreachable!("only writes are short"),
             }
             if world.files.contains_key(name) {
                 return Err(ErrorKind::AlreadyExists.into());
@@ -447,7 +474,12 @@ impl DiskFile for SimFile {
             _ => {}
         }
         match fate {
-            Fate::Fails(kind) => Err(kind.into()),
+            Fate::Fails(e) => Err(e),
+            Fate::Short(number) => {
+                let part = number as usize * 7_919 % bytes.len().max(1);
+                self.content().write(offset as usize, &bytes[..part]);
+                Err(ErrorKind::StorageFull.into())
+            }
             Fate::Succeeds => {
                 self.content().write(offset as usize, bytes);
                 Ok(())
@@ -488,10 +520,11 @@ impl DiskFile for SimFile {
                 Ok(())
             }
             Fate::PowerFails => Err(no_power()),
-            Fate::Fails(kind) => {
+            Fate::Fails(e) => {
                 content.lose(from, to);
-                Err(kind.into())
+                Err(e)
             }
+            Fate::Short(_) => unreachable!("only writes are short"),
         }
     }
 
@@ -519,6 +552,7 @@ impl DiskFile for SimFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn what_was_synced_survives_every_crash_and_the_rest_may_not() {

@@ -100,7 +100,6 @@ pub struct Store {
     crawl: CrawlIdentity,
     settings: Settings,
     queue: VecDeque<Commit>,
-    #[expect(clippy::vec_box, reason = "pages are credits and travel by pointer")]
     batch: Vec<Box<Page>>,
     returned: VecDeque<Box<Page>>,
     notes: VecDeque<StoreNote>,

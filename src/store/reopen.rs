@@ -12,6 +12,9 @@ use crate::error::{Error, Result};
 use crate::event::{CrawlIdentity, Mark};
 use std::sync::Arc;
 
+/// Bytes of indexes from which they are read on several threads; below, starting the threads costs more than it gains.
+const THREADS_BYTES_MIN: u64 = 8 << 20;
+
 /// Refuses a directory whose segments hold records; segments that hold none are removed.
 pub(super) fn refuse_records(disk: &dyn Disk) -> Result<()> {
     let names = disk
@@ -67,9 +70,13 @@ impl Store {
         let counters = Counters::decode(&mark.state).filter(|c| c.records == mark.records).ok_or_else(|| {
             Error::environment("the checkpoint's record counters are of another version; run the program that wrote it")
         })?;
-        check_lengths(disk.as_ref(), mark)?;
+        let index_bytes = check_lengths(disk.as_ref(), mark)?;
+        let threads = match index_bytes {
+            0..THREADS_BYTES_MIN => 1,
+            _ => std::thread::available_parallelism().map_or(1, usize::from),
+        };
         let mut payloads = Payloads::new(settings.payloads_max, super::payload_key(crawl));
-        let slots = rebuild(disk.as_ref(), crawl, mark, &mut payloads)?;
+        let slots = rebuild(disk.as_ref(), crawl, mark, threads, &mut payloads)?;
         remove_later(disk.as_ref(), mark.segment)?;
         let mut live = cut(disk.as_ref(), mark)?;
         live.slots = slots;
@@ -82,15 +89,15 @@ impl Store {
     }
 }
 
-/// Fills the table of payloads from the indexes, several at a time; returns the slots of the last one.
+/// Fills the table of payloads from the indexes, `threads` at a time; returns the slots of the last one.
 fn rebuild(
     disk: &dyn Disk,
     crawl: &CrawlIdentity,
     mark: &Mark,
+    threads: usize,
     payloads: &mut Payloads,
 ) -> Result<Vec<(u64, u64)>> {
     let segments: Vec<u32> = (1..=mark.segment).collect();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut records = 0;
     let mut slots = Vec::new();
     for some in segments.chunks(threads) {
@@ -131,8 +138,9 @@ fn lost() -> Error {
     Error::environment("a thread that read an index ended early; run the same command again")
 }
 
-/// Refuses files that are missing or shorter than the mark says.
-fn check_lengths(disk: &dyn Disk, mark: &Mark) -> Result<()> {
+/// Refuses files that are missing or shorter than the mark says. Returns the bytes of all indexes.
+fn check_lengths(disk: &dyn Disk, mark: &Mark) -> Result<u64> {
+    let mut index_bytes = 0;
     if mark.segment == 0 {
         return Err(Error::environment(
             "the checkpoint names no segment; restore it from a copy",
@@ -155,11 +163,12 @@ fn check_lengths(disk: &dyn Disk, mark: &Mark) -> Result<()> {
                     let what = format!("has {len} bytes, the checkpoint says {least}");
                     return Err(short(&name, &what));
                 }
+                Some(len) if part == Part::Index => index_bytes += len,
                 Some(_) => {}
             }
         }
     }
-    Ok(())
+    Ok(index_bytes)
 }
 
 fn short(name: &str, what: &str) -> Error {

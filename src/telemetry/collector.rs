@@ -186,6 +186,7 @@ impl Collector {
         self.keep(remark);
     }
 
+    /// Keeps a remark for the report only.
     fn keep(&mut self, remark: &str) {
         if self.notes.len() < REPORT_NOTES_MAX {
             self.notes.push(remark.to_string());
@@ -211,21 +212,19 @@ impl Collector {
         let lines = Measure::ALL
             .into_iter()
             .map(|m| (m.name(), &self.gathered.recent[m as usize]));
-        let written = log.write(self.logged, now, lines);
+        let remark = match log.write(self.logged, now, lines) {
+            Ok(true) => None,
+            Ok(false) => Some("the latency log has its full length and ends here".to_string()),
+            Err(e) => Some(format!(
+                "the latency log cannot be written ({e}); it ends here, the crawl goes on"
+            )),
+        };
         self.logged = now;
         self.gathered.forget_recent();
-        let remark = match &written {
-            Ok(true) => return,
-            Ok(false) => "the latency log has its full length and ends here".to_string(),
-            Err(e) => {
-                format!("the latency log cannot be written ({e}); it ends here, the crawl goes on")
-            }
-        };
-        self.log = None;
-        match written {
-            // Where the disk is full the store says so in a moment, and that line should stand alone.
-            Err(e) if e.kind() == std::io::ErrorKind::StorageFull => self.keep(&remark),
-            _ => self.note(&remark),
+        if let Some(remark) = remark {
+            self.log = None;
+            // Where the disk is full the crawl says so itself, in the one line that matters.
+            self.keep(&remark);
         }
     }
 }

@@ -198,7 +198,7 @@ mod tests {
     fn what_is_no_report_is_refused_in_one_line() {
         let dir = tempfile::tempdir().expect("a directory");
         let missing = Report::load(dir.path()).expect_err("none there");
-        assert_eq!(missing.fault(), Fault::Usage);
+        assert_eq!(missing.fault(), Fault::Environment);
         let deep = "[".repeat(100_000);
         for junk in [
             "",

@@ -1,7 +1,5 @@
 //! The fetch lane against scripted servers on loopback.
 
-#![expect(clippy::vec_box, reason = "a lane hands out boxed pages")]
-
 mod bodies;
 mod failures;
 mod kept;

@@ -16,5 +16,6 @@ mod report;
 mod scripted;
 mod site;
 mod stopped;
+mod synthetic;
 mod tools;
 mod whole_sites;

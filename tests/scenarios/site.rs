@@ -1,9 +1,8 @@
 //! Documentation packages of Debian on an nginx of the test's own: several hosts, a hub that links to them, robots rules.
 //!
-//! The packages are looked for below `CYCLOSA_DOCS`, by default /usr/share/doc. `python.test` is served as it lies,
-//! `git.test` on a port of its own and compressed on the fly, `postgresql.test` from .gz files where they lie on disk.
+//! The packages are looked for in `CYCLOSA_DOCS`, unpacked side by side, and where they are installed. Pages that lie
+//! gzipped on disk are served from there; `git.test` has a port of its own and is compressed on the fly.
 
-use super::program::Running;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
@@ -16,6 +15,7 @@ use tempfile::TempDir;
 
 /// A documentation package as a host.
 struct Package {
+    name: &'static str,
     host: &'static str,
     folder: &'static str,
     /// Allow (true) and disallow rules.
@@ -27,6 +27,7 @@ struct Package {
 
 const PACKAGES: [Package; 4] = [
     Package {
+        name: "python3.11-doc",
         host: "python.test",
         folder: "python3.11/html",
         rules: &[
@@ -34,10 +35,11 @@ const PACKAGES: [Package; 4] = [
             (true, "/_sources/tutorial/"),
             (false, "/whatsnew/2.*.html$"),
         ],
-        settings: "",
+        settings: "gzip_static always; gunzip on;",
         own_port: false,
     },
     Package {
+        name: "git-doc",
         host: "git.test",
         folder: "git-doc",
         rules: &[
@@ -49,6 +51,7 @@ const PACKAGES: [Package; 4] = [
         own_port: true,
     },
     Package {
+        name: "postgresql-doc-15",
         host: "postgresql.test",
         folder: "postgresql-doc-15/html",
         rules: &[(false, "/release-9")],
@@ -56,6 +59,7 @@ const PACKAGES: [Package; 4] = [
         own_port: false,
     },
     Package {
+        name: "debian-handbook",
         host: "handbook.test",
         folder: "debian-handbook/html",
         rules: &[
@@ -74,6 +78,8 @@ pub struct Host {
     pub name: &'static str,
     pub port: u16,
     pub rules: &'static [(bool, &'static str)],
+    /// Where its pages lie.
+    pub root: PathBuf,
 }
 
 /// A request as nginx logged it.
@@ -81,8 +87,6 @@ pub struct Host {
 pub struct Logged {
     /// Seconds since 1970.
     pub at: f64,
-    pub status: u16,
-    pub method: String,
     pub url: String,
     pub agent: String,
 }
@@ -95,9 +99,19 @@ pub struct Site {
     pub hub: String,
 }
 
-/// The directory of documentation.
-fn docs() -> PathBuf {
-    std::env::var_os("CYCLOSA_DOCS").map_or_else(|| "/usr/share/doc".into(), PathBuf::from)
+/// Where the pages of a package lie, if it is installed.
+fn pages_of(package: &Package) -> Option<PathBuf> {
+    let installed = Path::new("/usr/share/doc").join(package.folder);
+    let unpacked = std::env::var_os("CYCLOSA_DOCS").map(PathBuf::from);
+    let unpacked = unpacked.map(|docs| {
+        docs.join(package.name)
+            .join("usr/share/doc")
+            .join(package.folder)
+    });
+    let places = unpacked.into_iter().chain([installed]);
+    places
+        .filter_map(|place| place.canonicalize().ok())
+        .find(|place| place.is_dir())
 }
 
 fn nginx() -> Option<&'static str> {
@@ -112,32 +126,33 @@ impl Site {
             println!("skipped: nginx is not installed");
             return None;
         };
-        let docs = docs();
-        let there = |p: &&Package| docs.join(p.folder).is_dir();
-        let packages: Vec<&Package> = PACKAGES.iter().filter(there).take(most).collect();
+        let there = |p: &'static Package| Some((p, pages_of(p)?));
+        let packages: Vec<(&Package, PathBuf)> =
+            PACKAGES.iter().filter_map(there).take(most).collect();
         if packages.is_empty() {
-            println!("skipped: no documentation package below {}", docs.display());
+            println!("skipped: no documentation package is installed (python3.11-doc, git-doc)");
             return None;
         }
         // A port that was free a moment ago may be taken by another test.
-        let found = (0..5).find_map(|_| Self::try_start(nginx, &docs, &packages));
+        let found = (0..5).find_map(|_| Self::try_start(nginx, &packages));
         Some(found.expect("nginx starts on a free port"))
     }
 
-    fn try_start(nginx: &str, docs: &Path, packages: &[&Package]) -> Option<Self> {
+    fn try_start(nginx: &str, packages: &[(&Package, PathBuf)]) -> Option<Self> {
         let home = tempfile::tempdir().expect("a directory");
         let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port"));
         let ports = listeners.map(|l| l.local_addr().expect("its address").port());
-        let host = |p: &&Package| Host {
+        let host = |(p, root): &(&Package, PathBuf)| Host {
             name: p.host,
             port: ports[usize::from(p.own_port)],
             rules: p.rules,
+            root: root.clone(),
         };
         let hosts: Vec<Host> = packages.iter().map(host).collect();
         write_hub(home.path(), &hosts, ports[0]);
         let mut servers = String::new();
-        for (package, host) in packages.iter().zip(&hosts) {
-            server(&mut servers, home.path(), docs, package, host.port);
+        for ((package, _), host) in packages.iter().zip(&hosts) {
+            server(&mut servers, home.path(), package, host);
         }
         fs::write(
             home.path().join("nginx.conf"),
@@ -198,10 +213,8 @@ impl Site {
             let columns: Vec<&str> = line.split('\t').collect();
             Some(Logged {
                 at: columns.first()?.parse().ok()?,
-                status: columns.get(1)?.parse().ok()?,
-                method: columns.get(2)?.to_string(),
-                url: columns.get(3)?.to_string(),
-                agent: columns.get(4)?.to_string(),
+                url: columns.get(1)?.to_string(),
+                agent: columns.get(2)?.to_string(),
             })
         };
         let all = text.lines().filter_map(line);
@@ -218,13 +231,6 @@ impl Site {
                 return log;
             }
             before = log.len();
-        }
-    }
-
-    /// Waits until the crawler has made `n` requests, or has ended.
-    pub fn wait_for_requests(&self, n: usize, crawl: &mut Running) {
-        while self.log().len() < n && crawl.is_running() {
-            sleep(Duration::from_millis(5));
         }
     }
 }
@@ -250,9 +256,11 @@ fn write_hub(home: &Path, hosts: &[Host], port: u16) {
     fs::write(hub.join("index.html"), page).expect("a file");
 }
 
-fn server(out: &mut String, home: &Path, docs: &Path, package: &Package, port: u16) {
-    let host = package.host;
-    let own = home.join(host);
+fn server(out: &mut String, home: &Path, package: &Package, host: &Host) {
+    let Host {
+        name, port, root, ..
+    } = host;
+    let own = home.join(name);
     fs::create_dir(&own).expect("a directory");
     let mut robots = String::from("User-agent: someone-else\nDisallow: /\n\nUser-agent: *\n");
     for (allow, path) in package.rules {
@@ -260,13 +268,11 @@ fn server(out: &mut String, home: &Path, docs: &Path, package: &Package, port: u
         writeln!(robots, "{word}: {path}").expect("a string");
     }
     fs::write(own.join("robots.txt"), robots).expect("a file");
-    let root = docs.join(package.folder);
-    let root = fs::canonicalize(&root).expect("it is a directory");
     let mut index = String::new();
     if !root.join("index.html").exists() {
         // handbook: a directory per language.
         let mut page = String::from("<!doctype html><title>index</title>\n");
-        let languages = fs::read_dir(&root).expect("a directory").flatten();
+        let languages = fs::read_dir(root).expect("a directory").flatten();
         for entry in languages.filter(|e| e.path().is_dir()) {
             let name = entry.file_name().to_string_lossy().into_owned();
             writeln!(page, "<a href=\"{name}/\">{name}</a>").expect("a string");
@@ -279,7 +285,7 @@ fn server(out: &mut String, home: &Path, docs: &Path, package: &Package, port: u
     }
     writeln!(
         out,
-        "server {{ listen 127.0.0.1:{port}; server_name {host}; root \"{}\"; index index.html;\n\
+        "server {{ listen 127.0.0.1:{port}; server_name {name}; root \"{}\"; index index.html;\n\
          {} location = /robots.txt {{ gzip_static off; root {}; }} {index} }}",
         root.display(),
         package.settings,
@@ -303,7 +309,7 @@ fn configuration(home: &Path, servers: &str, ports: [u16; 2]) -> String {
          client_body_temp_path {home}/t1; proxy_temp_path {home}/t2; fastcgi_temp_path {home}/t3;\n\
          uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5;\n\
          tcp_nodelay on; keepalive_timeout 120s; keepalive_requests 100000;\n\
-         log_format f '$msec\\t$status\\t$request_method\\thttp://$http_host$request_uri\\t$http_user_agent';\n\
+         log_format f '$msec\\thttp://$http_host$request_uri\\t$http_user_agent';\n\
          access_log {home}/access.log f;\n\
          server {{ listen 127.0.0.1:{first} default_server; listen 127.0.0.1:{second} default_server;\n\
            server_name outside.test; return 200 \"outside\"; }}\n\

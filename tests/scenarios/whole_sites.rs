@@ -37,6 +37,25 @@ pub fn assert_whole(site: &Site, crawl: &Crawl, expected: &Closure) {
     crawl.assert_sound();
 }
 
+/// Asserts that `cyclosa get` gives back what lies on the server's disk.
+fn assert_bodies_are_the_files(site: &Site, crawl: &Crawl) {
+    let done = crawl.urls_in("done");
+    for host in &site.hosts {
+        let prefix = format!("http://{}:{}/", host.name, host.port);
+        let of_host = done.iter().filter_map(|url| url.strip_prefix(&prefix));
+        let files: Vec<&str> = of_host
+            .filter(|path| host.root.join(path).is_file())
+            .collect();
+        assert!(files.len() > 10, "{prefix} has files");
+        for path in files.iter().step_by(files.len() / 5) {
+            let file = std::fs::read(host.root.join(path)).expect("a file");
+            let got = crawl.ask("get", &[&format!("{prefix}{path}")]).expect(0);
+            let same = got.stdout == String::from_utf8_lossy(&file);
+            assert!(same, "{prefix}{path} differs from its file");
+        }
+    }
+}
+
 fn crawl_once(site: &Site, assets: &str, images: bool) {
     let include = site.include();
     let scope = ["--scope", "any", "--include", &include];
@@ -61,6 +80,7 @@ fn crawl_once(site: &Site, assets: &str, images: bool) {
     let robots = urls.iter().filter(|u| u.ends_with("/robots.txt")).count();
     assert_eq!(robots, site.hosts.len() + 1, "robots.txt once a host");
     assert_whole(site, &crawl, &expected);
+    assert_bodies_are_the_files(site, &crawl);
     tools::assert_readable(&crawl, fetched);
 }
 
