@@ -7,10 +7,14 @@ use super::tools;
 use super::whole_sites::assert_whole;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Milliseconds after the start: before anything is there, during restores, between and during checkpoints.
 const MOMENTS_MS: [u64; 12] = [50, 3, 400, 1_200, 1, 8, 15, 30, 700, 1_700, 5, 1_100];
+/// Requests after which it is killed under full load; a run has about 750.
+const REQUESTS: [usize; 10] = [1, 300, 5, 40, 100, 2, 200, 20, 400, 10];
+/// How long a run may take to make that many, before it is killed all the same.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// `--checkpoint-every` of the crawl, seconds.
 const PROMISED_S: f64 = 1.0;
 /// What a loaded machine may take on top of it, seconds.
@@ -44,8 +48,8 @@ struct Run {
 
 /// Asserts for every run that what it fetched again is no more than what was lost with the runs before it.
 fn assert_redone_little(runs: &[Run]) {
+    // When a page was fetched last, before the kill of that run.
     let mut seen: BTreeMap<&str, f64> = BTreeMap::new();
-    let mut killed_at = f64::INFINITY;
     for (n, run) in runs.iter().enumerate() {
         let asked: BTreeSet<&str> = pages(&run.log).map(|l| l.url.as_str()).collect();
         assert_eq!(
@@ -67,32 +71,31 @@ fn assert_redone_little(runs: &[Run]) {
             );
         }
         for url in again {
-            let age = killed_at - seen[url];
+            let age = seen[url];
             assert!(
                 age <= PROMISED_S + SLACK_S,
-                "run {n} fetched {url} again, {age} s before the kill"
+                "run {n} fetched {url} again, which was there {age} s before a kill"
             );
         }
-        seen.extend(pages(&run.log).map(|l| (l.url.as_str(), l.at)));
-        // Runs that ended before their restore was over have lost nothing of their own.
-        if !run.log.is_empty() {
-            killed_at = run.killed_at;
-        }
+        seen.extend(pages(&run.log).map(|l| (l.url.as_str(), run.killed_at - l.at)));
     }
 }
 
-#[test]
-fn a_crawl_killed_at_many_moments_loses_nothing_and_redoes_little() {
-    let Some(site) = Site::start(2) else { return };
+/// Runs the crawl once for each of `kills`, which waits until it is to be killed, and then to the end.
+fn kill_and_finish(packages: usize, pace: &[&str], kills: &[&dyn Fn(&Site, usize)]) {
+    let Some(site) = Site::start(packages) else {
+        return;
+    };
     let include = site.include();
     let scope = ["--scope", "any", "--include", &include, "--assets", "none"];
-    let pace = ["--delay", "15ms", "--checkpoint-every", "1s"];
-    let crawl = Crawl::new(&[site.hub.clone()], &[&scope[..], &pace].concat());
+    let promise = ["--checkpoint-every", "1s"];
+    let more = [&scope[..], &promise, pace].concat();
+    let crawl = Crawl::new(&[site.hub.clone()], &more);
     let mut runs = Vec::new();
     let mut logged = 0;
-    for moment in MOMENTS_MS {
+    for wait in kills {
         let running = crawl.start();
-        sleep(Duration::from_millis(moment));
+        wait(&site, logged);
         let ended = running.kill();
         let killed_at = seconds_now();
         assert_eq!(ended.signal, Some(9), "it was still going: {ended:#?}");
@@ -105,14 +108,38 @@ fn a_crawl_killed_at_many_moments_loses_nothing_and_redoes_little() {
         logged = log.len();
     }
     let ended = crawl.run().expect(0);
-    assert!(restored_pages(&ended.stderr).is_some(), "{ended:#?}");
     runs.push(Run {
         log: site.settled_log()[logged..].to_vec(),
         killed_at: f64::INFINITY,
         restored: restored_pages(&ended.stderr),
     });
+    assert!(runs.iter().any(|r| r.restored.is_some()), "{ended:#?}");
     assert_redone_little(&runs);
     let expected = closure(&site, false);
     assert_whole(&site, &crawl, &expected);
     tools::assert_readable(&crawl, expected.fetched.len());
+}
+
+#[test]
+fn a_crawl_killed_at_many_moments_loses_nothing_and_redoes_little() {
+    let after = |moment: u64| move |_: &Site, _: usize| sleep(Duration::from_millis(moment));
+    let kills = MOMENTS_MS.map(after);
+    let kills: Vec<&dyn Fn(&Site, usize)> = kills.iter().map(|k| k as _).collect();
+    kill_and_finish(2, &["--delay", "15ms"], &kills);
+}
+
+#[test]
+fn a_crawl_killed_under_load_loses_nothing_and_redoes_little() {
+    // By number of requests, however fast the machine is.
+    let after = |requests: usize| {
+        move |site: &Site, before: usize| {
+            let patience = Instant::now();
+            while site.log().len() < before + requests && patience.elapsed() < PATIENCE {
+                sleep(Duration::from_millis(1));
+            }
+        }
+    };
+    let kills = REQUESTS.map(after);
+    let kills: Vec<&dyn Fn(&Site, usize)> = kills.iter().map(|k| k as _).collect();
+    kill_and_finish(2, &["--per-host", "8"], &kills);
 }
