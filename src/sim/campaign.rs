@@ -134,8 +134,7 @@ impl fmt::Display for Failure {
             self.seed,
             self.what,
             replay(self.seed)
-        )?;
-        write!(f, "\n{:?}", Settings::swarm(self.seed))
+        )
     }
 }
 
