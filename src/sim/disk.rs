@@ -148,10 +148,6 @@ impl SimDisk {
             Faults {
                 short_at: Some(_), ..
             } => "short write",
-            Faults {
-                power_off_at: Some(_),
-                ..
-            } => "power failure",
             _ => "EIO",
         }
     }
