@@ -327,6 +327,8 @@ pub struct Page {
     pub links_dropped: u32,
     /// References that are no URL.
     pub links_invalid: u32,
+    /// References whose URL is longer than [`crate::limits::URL_BYTES_MAX`].
+    pub links_too_long: u32,
     /// SHA-1 of the payload (body as received, without transfer coding).
     pub digest: [u8; 20],
     /// One zstd frame that holds the WARC response record; for [`Job::Robots`] too.

@@ -30,7 +30,7 @@ fn a_power_failure_at_any_operation_of_a_crawl_loses_nothing() {
         picture_one_in: 1,
         storms: 0,
     };
-    let sum = seeds(0..8, every);
+    let sum = seeds(0..16, every);
     assert!(sum.crash_points > 1_000, "{sum}");
     assert!(
         sum.in_restore > 100 && sum.restores_of_nothing > 100,
@@ -50,7 +50,7 @@ fn crawls_end_the_same_with_and_without_crashes_and_faults() {
         picture_one_in: 40,
         storms: 3,
     };
-    let sum = seeds(1_000..1_060, stormy);
+    let sum = seeds(1_000..1_100, stormy);
     for fault in ["power failure", "EIO", "short write", "disk full"] {
         assert!(sum.faults.contains_key(fault), "{fault}: {sum}");
     }

@@ -169,6 +169,7 @@ fn from_frontier(report: &mut Report, stage: &FrontierStage, config: &Config, co
     .collect();
     report.limits = [
         ("links_per_page", counters.links_dropped),
+        ("url_too_long", counters.links_too_long),
         ("seen_full", counters.seen_full),
         ("readmitted", counters.readmitted),
         ("retries", counters.retries),
@@ -183,21 +184,22 @@ fn from_frontier(report: &mut Report, stage: &FrontierStage, config: &Config, co
         .frontier
         .top_hosts(HOSTS_SHOWN)
         .into_iter()
-        .map(|(host, pages, bytes)| HostRow {
-            host,
-            pages,
-            bytes,
-            ..HostRow::default()
+        .map(|host| HostRow {
+            host: host.origin,
+            pages: host.pages,
+            bytes: host.bytes,
+            failed: host.failed,
+            queued: host.queued,
         })
         .collect();
     report.types = stage
         .frontier
         .mimes()
         .iter()
-        .map(|(mime, pages)| TypeRow {
+        .map(|(mime, (pages, bytes))| TypeRow {
             media_type: String::from_utf8_lossy(mime).into_owned(),
             pages: *pages,
-            ..TypeRow::default()
+            bytes: *bytes,
         })
         .collect();
     let figures = &stage.figures;

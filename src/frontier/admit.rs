@@ -47,6 +47,7 @@ impl Frontier {
         self.counters.links += page.links.len() as u64;
         self.counters.links_dropped += u64::from(page.links_dropped);
         self.counters.links_invalid += u64::from(page.links_invalid);
+        self.counters.links_too_long += u64::from(page.links_too_long);
         for link in &page.links {
             // Most links are known; this is all they cost.
             if self.seen.contains(link.fingerprint) {

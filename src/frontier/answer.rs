@@ -332,17 +332,23 @@ impl Frontier {
         let record = self.hosts.edit(page.host);
         record.pages += 1;
         record.bytes += bytes;
-        self.count_mime(&page.mime);
+        self.count_mime(&page.mime, bytes);
         self.discover(page, now);
     }
 
-    fn count_mime(&mut self, mime: &[u8]) {
-        if let Some(n) = self.mimes.get_mut(mime) {
-            *n += 1;
-        } else if self.mimes.len() < MIMES_MAX {
-            self.mimes.insert(mime.to_vec(), 1);
+    fn count_mime(&mut self, mime: &[u8], bytes: u64) {
+        let known = self.mimes.contains_key(mime);
+        let name = if known || self.mimes.len() < MIMES_MAX {
+            mime
         } else {
-            *self.mimes.entry(b"(other)".to_vec()).or_insert(0) += 1;
+            b"(other)"
+        };
+        if !self.mimes.contains_key(name) {
+            self.mimes.insert(name.to_vec(), (0, 0));
+        }
+        if let Some((pages, total)) = self.mimes.get_mut(name) {
+            *pages += 1;
+            *total += bytes;
         }
     }
 

@@ -135,6 +135,8 @@ pub struct Counters {
     pub links_dropped: u64,
     /// References that are no http URL.
     pub links_invalid: u64,
+    /// References whose URL is too long.
+    pub links_too_long: u64,
     /// Links not taken because the seen set is at its limit (they may repeat, so they are not discovered URLs).
     pub seen_full: u64,
     /// Tries beyond the first.
@@ -163,6 +165,7 @@ impl Default for Counters {
             links: 0,
             links_dropped: 0,
             links_invalid: 0,
+            links_too_long: 0,
             seen_full: 0,
             retries: 0,
             robots_fetched: 0,
@@ -206,7 +209,7 @@ impl Counters {
         self.outcomes[at] += 1;
     }
 
-    fn scalars(&mut self) -> [&mut u64; 15] {
+    fn scalars(&mut self) -> [&mut u64; 16] {
         [
             &mut self.discovered,
             &mut self.queued,
@@ -219,6 +222,7 @@ impl Counters {
             &mut self.links,
             &mut self.links_dropped,
             &mut self.links_invalid,
+            &mut self.links_too_long,
             &mut self.seen_full,
             &mut self.retries,
             &mut self.robots_fetched,

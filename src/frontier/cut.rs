@@ -29,8 +29,8 @@ pub struct State {
     pub hosts: u32,
     /// URLs in flight.
     pub in_flight: Vec<InFlight>,
-    /// Pages by media type.
-    pub mimes: HashMap<Vec<u8>, u64>,
+    /// Pages and body bytes by media type.
+    pub mimes: HashMap<Vec<u8>, (u64, u64)>,
 }
 
 impl State {
@@ -50,10 +50,11 @@ impl State {
         let mut mimes: Vec<_> = self.mimes.iter().collect();
         mimes.sort();
         out.extend_from_slice(&(mimes.len() as u16).to_le_bytes());
-        for (mime, n) in mimes {
+        for (mime, (pages, bytes)) in mimes {
             out.push(mime.len() as u8);
             out.extend_from_slice(mime);
-            out.extend_from_slice(&n.to_le_bytes());
+            out.extend_from_slice(&pages.to_le_bytes());
+            out.extend_from_slice(&bytes.to_le_bytes());
         }
         out
     }
@@ -92,7 +93,8 @@ impl State {
         for _ in 0..mimes {
             let len = usize::from(take(&mut rest, 1)?[0]);
             let mime = take(&mut rest, len)?.to_vec();
-            state.mimes.insert(mime, wide(&mut rest)?);
+            let counts = (wide(&mut rest)?, wide(&mut rest)?);
+            state.mimes.insert(mime, counts);
         }
         rest.is_empty().then_some(state)
     }
@@ -198,7 +200,7 @@ mod tests {
             open_sum: 2,
             hosts: 3,
             in_flight: vec![InFlight { host: 4, seq: 5 }],
-            mimes: HashMap::from([(b"text/html".to_vec(), 6)]),
+            mimes: HashMap::from([(b"text/html".to_vec(), (6, 7))]),
             ..State::default()
         };
         let bytes = state.encode();

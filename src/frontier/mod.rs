@@ -154,6 +154,21 @@ pub struct Gauge {
     pub bytes: usize,
 }
 
+/// A host in the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFigures {
+    /// Scheme and authority.
+    pub origin: String,
+    /// Pages stored.
+    pub pages: u64,
+    /// Their body bytes.
+    pub bytes: u64,
+    /// URLs that ended without a response.
+    pub failed: u64,
+    /// URLs waiting.
+    pub queued: u64,
+}
+
 /// What keeps the frontier from giving another order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
@@ -184,7 +199,8 @@ pub struct Frontier {
     pool: PagePool,
     journal: Journal,
     counters: Counters,
-    mimes: HashMap<Vec<u8>, u64>,
+    /// Pages and body bytes by media type.
+    mimes: HashMap<Vec<u8>, (u64, u64)>,
     /// In order of hosts: which goes first must not depend on chance.
     detours: BTreeMap<HostId, RobotsDetour>,
     ip_next: HashMap<IpAddr, Tick>,
@@ -280,13 +296,13 @@ impl Frontier {
         &self.counters
     }
 
-    /// Pages by media type.
-    pub fn mimes(&self) -> &HashMap<Vec<u8>, u64> {
+    /// Pages and body bytes by media type.
+    pub fn mimes(&self) -> &HashMap<Vec<u8>, (u64, u64)> {
         &self.mimes
     }
 
-    /// The hosts with the most pages: (origin, pages, body bytes), most first.
-    pub fn top_hosts(&self, most: usize) -> Vec<(String, u64, u64)> {
+    /// The hosts with the most pages, most first.
+    pub fn top_hosts(&self, most: usize) -> Vec<HostFigures> {
         let mut by_pages: Vec<HostId> = (0..self.hosts.len() as HostId).collect();
         by_pages.sort_by_key(|h| (std::cmp::Reverse(self.hosts.get(*h).pages), *h));
         by_pages
@@ -295,8 +311,13 @@ impl Frontier {
             .filter(|h| self.hosts.get(*h).pages > 0)
             .map(|h| {
                 let record = self.hosts.get(h);
-                let origin = String::from_utf8_lossy(self.hosts.origin(h)).into_owned();
-                (origin, u64::from(record.pages), record.bytes)
+                HostFigures {
+                    origin: String::from_utf8_lossy(self.hosts.origin(h)).into_owned(),
+                    pages: u64::from(record.pages),
+                    bytes: record.bytes,
+                    failed: u64::from(record.failed),
+                    queued: u64::from(self.live[h as usize].queue.len()),
+                }
             })
             .collect()
     }

@@ -61,6 +61,10 @@ impl Findings {
             Ok(path_at) => path_at,
             // mailto:, javascript: and the like are no URLs of ours at all.
             Err(Rejected::Scheme) => return,
+            Err(Rejected::TooLong) => {
+                page.links_too_long += 1;
+                return;
+            }
             Err(_) => {
                 page.links_invalid += 1;
                 return;

@@ -143,6 +143,7 @@ impl Parser {
         let page_nofollow = facts.nofollow || self.found.nofollow;
         let found = &self.found;
         page.links_dropped += found.dropped;
+        page.links_too_long += found.too_long;
         for reference in &found.refs {
             let kind = reference.kind.link_kind();
             let nofollow = !kind.is_asset() && (page_nofollow || reference.nofollow);

@@ -43,6 +43,8 @@ pub struct Figures {
     pub restores: u64,
     /// Restores that found a crawl without a checkpoint.
     pub restores_of_nothing: u64,
+    /// Restores that took an older checkpoint because the newer could not be read (`EIO`).
+    pub fallbacks: u64,
     /// Faults that were met, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Clean stops after which nothing was redone.
@@ -66,6 +68,7 @@ impl Figures {
         self.in_restore += other.in_restore;
         self.restores += other.restores;
         self.restores_of_nothing += other.restores_of_nothing;
+        self.fallbacks += other.fallbacks;
         self.clean_stops += other.clean_stops;
         self.redone += other.redone;
         self.redo_worst = self.redo_worst.max(other.redo_worst);
@@ -104,8 +107,8 @@ impl fmt::Display for Figures {
         list(f, &self.faults)?;
         writeln!(
             f,
-            "{} restores checked, {} of them before the first checkpoint; {} clean stops without redone work",
-            self.restores, self.restores_of_nothing, self.clean_stops
+            "{} restores checked, {} before the first checkpoint, {} of an older one after EIO; {} clean stops without redone work",
+            self.restores, self.restores_of_nothing, self.fallbacks, self.clean_stops
         )?;
         writeln!(
             f,
@@ -134,8 +137,7 @@ impl fmt::Display for Failure {
             self.seed,
             self.what,
             replay(self.seed)
-        )?;
-        write!(f, "\n{:?}", Settings::swarm(self.seed))
+        )
     }
 }
 
@@ -285,6 +287,10 @@ impl Campaign {
                     3 => faults.capacity = Some(crawl.disk.used() + crawl.dice.below(200_000)),
                     _ => faults.power_off_at = Some(at),
                 }
+                // What the crawler gets over, or a restore that falls back, is followed by a power failure.
+                if crawl.dice.one_in(2) {
+                    faults.power_off_at = Some(at + crawl.dice.below(far));
+                }
                 crawl.disk.set_faults(faults);
             }
         }
@@ -337,6 +343,7 @@ impl Campaign {
         };
         self.figures.restores += 1;
         self.figures.restores_of_nothing += u64::from(epoch == 0);
+        self.figures.fallbacks += u64::from(epoch < crawl.oracle.newest_durable());
         let redone = crawl.oracle.back_to(epoch);
         self.figures.redone += redone as u64;
         if std::mem::take(&mut crawl.stopped_cleanly) && !crawl.fallback {

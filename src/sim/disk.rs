@@ -148,10 +148,6 @@ impl SimDisk {
             Faults {
                 short_at: Some(_), ..
             } => "short write",
-            Faults {
-                power_off_at: Some(_),
-                ..
-            } => "power failure",
             _ => "EIO",
         }
     }
@@ -622,5 +618,27 @@ mod tests {
         });
         assert!(file.write_at(0, b"x").is_err());
         assert!(file.sync().is_err() && disk.list().is_err() && disk.read("a").is_err());
+    }
+
+    #[test]
+    fn a_short_write_leaves_a_part_and_pictures_show_what_was_there_before() {
+        let disk = SimDisk::new(3);
+        disk.photograph(5, 1);
+        let mut file = disk.create("a", Access::Append, 0).unwrap();
+        disk.set_faults(Faults {
+            short_at: Some(disk.ops()),
+            ..Faults::default()
+        });
+        let full = file.write_at(0, &[1; 3_000]).unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::StorageFull);
+        assert!((1..3_000).contains(&file.len()), "{}", file.len());
+        assert_eq!(disk.faults_hit(), 1);
+        file.sync().unwrap();
+        disk.list().unwrap();
+        let shots = disk.shots();
+        let what: Vec<&str> = shots.iter().map(|shot| shot.what).collect();
+        assert_eq!(what, ["create", "write", "sync"]);
+        assert_eq!(shots[1].disk.peek("a").unwrap(), b"");
+        assert!(disk.shots().is_empty());
     }
 }

@@ -213,7 +213,7 @@ impl Network {
             }
             Plan::CutOnce if tries == 0 => {
                 let body = self.html(host, number);
-                respond(page, 200, HTML, body[..body.len() * 3 / 4].as_bytes());
+                respond(page, 200, HTML, &body.as_bytes()[..body.len() * 3 / 4]);
                 page.outcome = Outcome::CutDisconnect;
             }
             Plan::Missing => respond(page, 404, HTML, b"<p>nothing here"),

@@ -278,10 +278,9 @@ fn check_urls(recovered: &Recovered, mut ends: Ends) -> Result<Checked, Complain
                 let name = names.get(host as usize).ok_or("a URL of no host")?;
                 let url = [name, target].concat();
                 early.remove(&url);
-                if seq >= popped(host) || in_flight.contains(&(host, seq)) {
-                    if !open.insert(url.clone()) {
-                        return Err(format!("{} is to do twice", text(&url)));
-                    }
+                let to_do = seq >= popped(host) || in_flight.contains(&(host, seq));
+                if to_do && !open.insert(url.clone()) {
+                    return Err(format!("{} is to do twice", text(&url)));
                 }
                 queued.insert(url);
             }
