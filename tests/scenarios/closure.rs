@@ -149,9 +149,7 @@ pub fn references(html: &[u8], url: &Url, images: bool) -> Vec<(Url, bool)> {
                 add(get("content").and_then(|c| refresh(&c)), false);
             }
             "link" if rel(&["icon", "apple-touch-icon", "mask-icon"]) => {
-                if images {
-                    add(get("href"), true);
-                }
+                add(get("href").filter(|_| images), true);
             }
             "link"
                 if !rel(&[

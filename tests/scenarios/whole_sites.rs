@@ -60,7 +60,10 @@ fn crawl_once(site: &Site, assets: &str, images: bool) {
     let include = site.include();
     let scope = ["--scope", "any", "--include", &include];
     let more = ["--assets", assets, "--per-host", "8", "--quiet"];
-    let crawl = Crawl::new(&[site.hub.clone()], &[&scope[..], &more].concat());
+    let crawl = Crawl::new(
+        std::slice::from_ref(&site.hub),
+        &[&scope[..], &more].concat(),
+    );
     crawl.run().expect(0);
     let expected = closure(site, images);
     let (fetched, forbidden) = (expected.fetched.len(), expected.forbidden.len());
