@@ -120,7 +120,6 @@ fn kill_and_finish(packages: usize, pace: &[&str], kills: &[Kill]) {
         let running = crawl.start();
         kill.wait(&site, logged);
         let ended = running.kill();
-        // A fast machine may be done before the last kills.
         let killed_at = seconds_now();
         let was_killed = ended.signal == Some(9);
         assert!(was_killed || ended.code == Some(0), "{ended:#?}");
@@ -131,6 +130,7 @@ fn kill_and_finish(packages: usize, pace: &[&str], kills: &[Kill]) {
             restored: restored_pages(&ended.stderr),
         });
         logged = log.len();
+        // A fast machine may be done before the last kills.
         if !was_killed {
             break;
         }
