@@ -22,7 +22,10 @@ const IP_PAUSES_MAX: usize = 1 << 18;
 impl Frontier {
     /// Gives orders while hosts are ready and credits are left. Returns how many hosts were looked at; bounded.
     pub fn dispatch(&mut self, now: Tick) -> usize {
-        while let Some(host) = self.schedule.next_due(now) {
+        for _ in 0..HOSTS_PER_TURN {
+            let Some(host) = self.schedule.next_due(now) else {
+                break;
+            };
             self.live[host as usize].place = Place::Nowhere;
             self.wake(host, now);
         }

@@ -169,23 +169,6 @@ pub struct HostFigures {
     pub queued: u64,
 }
 
-/// What keeps the frontier from giving another order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
-    /// Nothing: a host is ready and a credit is left.
-    Nothing,
-    /// All pages are on their way.
-    Credits,
-    /// Every host with something queued is busy or waits for its delay.
-    Politeness,
-    /// Hosts wait for an address or a robots.txt.
-    Jobs,
-    /// Nothing is queued.
-    Dry,
-    /// No more orders are given.
-    Stopped,
-}
-
 /// The frontier. See the module's page.
 pub struct Frontier {
     policy: Policy,
@@ -338,23 +321,6 @@ impl Frontier {
     /// When a waiting host is due next.
     pub fn next_tick(&self) -> Option<Tick> {
         self.schedule.next_tick()
-    }
-
-    /// What keeps the frontier from giving another order.
-    pub fn hold(&self) -> Hold {
-        if self.stopped {
-            Hold::Stopped
-        } else if self.counters.queued == 0 {
-            Hold::Dry
-        } else if self.pool.is_empty() {
-            Hold::Credits
-        } else if self.schedule.ready_len() > 0 {
-            Hold::Nothing
-        } else if self.jobs > 0 {
-            Hold::Jobs
-        } else {
-            Hold::Politeness
-        }
     }
 
     /// Buckets of the seen table that should be allocated elsewhere, if any.

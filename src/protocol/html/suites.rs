@@ -160,7 +160,7 @@ fn expected_tags(output: &Json) -> Vec<StartTag> {
         .collect()
 }
 
-/// Undoes the second level of `\uXXXX`; lone surrogates become U+FFFD.
+/// Undoes the second level of `\uHHHH`; lone surrogates become U+FFFD.
 fn unescape(s: &str) -> String {
     let mut parts = s.split("\\u");
     let mut out = parts.next().unwrap_or_default().to_string();
