@@ -141,9 +141,8 @@ fn case(below: &std::path::Path, known: u64) {
     let start = clock.now();
     let got = recover(&*disk).unwrap().unwrap();
     let took = ms(start, clock.now());
-    let seen: usize = got.seen.iter().map(Vec::len).sum();
-    let total =
-        (seen * 8 + got.hosts.len()) as f64 + got.urls.iter().map(Vec::len).sum::<usize>() as f64;
+    let seen = got.cut.seen_len as usize;
+    let total = (seen * 8 + got.hosts.len()) as f64 + got.cut.urls_len as f64;
     println!(
         "{known:>10}  {:>9.1}  {:>12.1}  {:>11.0}  {:>9} fingerprints in {took:>6.0} ms: {:.1} M/s, {:.2} GB/s",
         median(append),

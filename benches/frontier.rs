@@ -9,6 +9,7 @@ use cyclosa::event::{
     BLOCK_BYTES, CrawlIdentity, Cut, Delta, Facts, Job, Link, LinkKind, Outcome, Page,
 };
 use cyclosa::frontier::Frontier;
+use cyclosa::frontier::restore::InMemory;
 use cyclosa::protocol::url::Fingerprinter;
 use std::time::Instant;
 
@@ -63,8 +64,7 @@ fn fill(page: &mut Page, numbers: impl Iterator<Item = u64>, hosts: u64, prints:
 /// What a checkpointer would keep.
 #[derive(Default)]
 struct Kept {
-    seen: Vec<Vec<u64>>,
-    urls: Vec<Vec<u8>>,
+    logs: InMemory,
     image: Vec<u8>,
     cut: Cut,
 }
@@ -73,8 +73,8 @@ impl Kept {
     fn take(&mut self, frontier: &mut Frontier, keep: bool) {
         while let Some(delta) = frontier.next_delta() {
             match delta {
-                Delta::Seen(chunk) if keep => self.seen.push(chunk),
-                Delta::Urls(chunk) if keep => self.urls.push(chunk),
+                Delta::Seen(chunk) if keep => self.logs.seen.push(chunk),
+                Delta::Urls(chunk) if keep => self.logs.urls.push(chunk),
                 Delta::Cut(cut) => {
                     self.image.resize(cut.blocks as usize * BLOCK_BYTES, 0);
                     self.cut = *cut;
@@ -213,15 +213,7 @@ fn main() {
             cuts[CUTS - 1]
         );
         let before = Instant::now();
-        let restored = Frontier::restore(
-            &config,
-            &IDENTITY,
-            &kept.cut,
-            &kept.image,
-            &kept.seen,
-            &kept.urls,
-            0,
-        );
+        let restored = Frontier::restore(&config, &IDENTITY, &kept.cut, &kept.image, &kept.logs, 0);
         let took = before.elapsed().as_secs_f64();
         let (restored, _) = restored.expect("what was kept restores");
         println!(

@@ -154,6 +154,11 @@ pub const SEEN_LOG_BYTES: u64 = 16 << 20;
 pub const URLS_LOG_FIRST_BYTES: u64 = 4 << 20;
 /// Files of the log of URL records, bytes.
 pub const URLS_LOG_BYTES: u64 = 64 << 20;
+/// URL records that must have been logged since the last compaction for another one, bytes; besides, as much as that
+/// one kept.
+pub const COMPACT_BYTES_MIN: u64 = 32 << 20;
+/// Records of what has ended that are compressed together, bytes before compression at most.
+pub const ENDED_RUN_BYTES_MAX: usize = 512 << 10;
 
 // --- the store
 

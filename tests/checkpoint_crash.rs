@@ -4,14 +4,18 @@
 //! state must be that of some cut, not older than the newest that was reported durable, and the segment must hold what
 //! the mark says. The messages of failing assertions name seed and operation.
 
+#[path = "common/whole.rs"]
+mod whole;
+
 use cyclosa::checkpoint::log::LogSizes;
-use cyclosa::checkpoint::{Checkpointer, Recovered, Sizes, recover, verify};
+use cyclosa::checkpoint::{Checkpointer, Sizes, verify};
 use cyclosa::disk::{Access, Disk, DiskFile};
 use cyclosa::event::{BLOCK_BYTES, CrawlIdentity, Cut, Delta, Mark, StoreNote};
 use cyclosa::sim::disk::{Faults, SimDisk};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::Arc;
+use whole::{Whole, recover};
 
 const ME: CrawlIdentity = CrawlIdentity {
     id: [3; 16],
@@ -29,6 +33,7 @@ const SIZES: Sizes = Sizes {
         first: 8 << 10,
         max: 24 << 10,
     },
+    compact_at: u64::MAX,
 };
 
 /// Everything that a cut must bring back.
@@ -243,7 +248,7 @@ impl Model {
     }
 
     /// Checks a restored state against the cut that it claims to be, and goes on from it.
-    fn adopt(&mut self, disk: &SimDisk, got: &Recovered, context: &str) {
+    fn adopt(&mut self, disk: &SimDisk, got: &Whole, context: &str) {
         let epoch = got.cut.epoch;
         assert!(
             epoch >= self.durable,
@@ -255,8 +260,8 @@ impl Model {
             .get(&epoch)
             .unwrap_or_else(|| panic!("{context}: no cut {epoch}"));
         assert_eq!(got.identity, ME, "{context}");
-        assert!(got.seen.concat() == expected.seen, "{context}: seen");
-        assert!(got.urls.concat() == expected.urls, "{context}: urls");
+        assert!(got.seen == expected.seen, "{context}: seen");
+        assert!(got.urls == expected.urls, "{context}: urls");
         assert!(got.hosts == expected.hosts, "{context}: hosts");
         assert!(got.cut.state == expected.counters, "{context}: counters");
         assert!(got.next_epoch > epoch, "{context}");
@@ -290,7 +295,7 @@ impl Model {
     fn run(
         &mut self,
         disk: &SimDisk,
-        from: Option<&Recovered>,
+        from: Option<&Whole>,
         intervals: usize,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let shared: Arc<dyn Disk> = Arc::new(disk.clone());
@@ -382,7 +387,7 @@ fn power_may_fail_at_any_operation_with_any_outcome() {
 }
 
 /// The restored crawl goes on, loses power again, and is restored again.
-fn second_life(disk: SimDisk, mut model: Model, got: Recovered, context: &str, dice: u64) -> u32 {
+fn second_life(disk: SimDisk, mut model: Model, got: Whole, context: &str, dice: u64) -> u32 {
     let at = dice.wrapping_mul(0x9e37_79b9) % 150;
     disk.set_faults(Faults {
         power_off_at: Some(disk.ops() + at),

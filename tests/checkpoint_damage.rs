@@ -1,13 +1,17 @@
 //! Damage at rest: every bit of the manifest and of every header, and samples of all bodies, flipped one at a time. What
 //! is restored must be a state that was checkpointed, or the restore must refuse; `verify` must name the file.
 
+#[path = "common/whole.rs"]
+mod whole;
+
 use cyclosa::checkpoint::log::LogSizes;
 use cyclosa::checkpoint::page::PAGE_BYTES;
-use cyclosa::checkpoint::{Checkpointer, Recovered, Sizes, recover, verify};
+use cyclosa::checkpoint::{Checkpointer, Sizes, verify};
 use cyclosa::disk::{Access, Disk};
 use cyclosa::event::{BLOCK_BYTES, CrawlIdentity, Cut, Delta, Mark, StoreNote};
 use cyclosa::sim::disk::SimDisk;
 use std::sync::Arc;
+use whole::{Whole, recover};
 
 const ME: CrawlIdentity = CrawlIdentity {
     id: [3; 16],
@@ -23,6 +27,7 @@ const SIZES: Sizes = Sizes {
         first: 16 << 10,
         max: 16 << 10,
     },
+    compact_at: u64::MAX,
 };
 /// Files that the damaged directory holds.
 const FILES: [&str; 9] = [
@@ -87,14 +92,14 @@ fn crawl_with(count: u64, blocks: u32) -> SimDisk {
 }
 
 /// Whether this is the state of one of `crawl`'s checkpoints, byte for byte.
-fn is_true(got: &Recovered) -> bool {
+fn is_true(got: &Whole) -> bool {
     let epoch = got.cut.epoch;
     let seen: Vec<u64> = (1..=epoch).flat_map(|e| vec![e; 700]).collect();
     let urls: Vec<u8> = (1..=epoch).flat_map(|e| vec![e as u8; 9_000]).collect();
     let blob = if epoch > 0 { 100 } else { 0 };
     got.identity == ME
-        && got.seen.concat() == seen
-        && got.urls.concat() == urls
+        && got.seen == seen
+        && got.urls == urls
         && got.hosts == vec![epoch as u8; got.cut.blocks as usize * BLOCK_BYTES]
         && (got.cut.blocks <= 2)
         && got.cut.state == vec![epoch as u8; blob]
@@ -102,7 +107,7 @@ fn is_true(got: &Recovered) -> bool {
 }
 
 /// Flips one bit, restores, and flips it back. Returns the restored checkpoint, `None` if it was refused.
-fn with_flipped(disk: &SimDisk, name: &str, at: u64, mask: u8) -> Option<Recovered> {
+fn with_flipped(disk: &SimDisk, name: &str, at: u64, mask: u8) -> Option<Whole> {
     disk.corrupt(name, at, mask);
     let got = recover(disk);
     disk.corrupt(name, at, mask);
@@ -123,7 +128,7 @@ fn no_flipped_bit_of_the_manifest_is_believed() {
             newest += 1;
         } else {
             assert_eq!(got.cut.epoch, 2, "bit {bit}");
-            assert!(got.fallback.unwrap().contains("slot 1"));
+            assert!(got.fallback.as_ref().unwrap().contains("slot 1"));
             older += 1;
         }
     }
@@ -301,7 +306,7 @@ fn a_generation_that_was_given_up_stays_given_up() {
     checkpoint(&mut to, 4, (1_403, 48_000), 2);
     let got = recover(&disk).unwrap().unwrap();
     assert_eq!((got.cut.epoch, got.fallback.clone()), (4, None));
-    assert_eq!(got.seen.concat()[1_400..], [9; 3]);
+    assert_eq!(got.seen[1_400..], [9; 3]);
     assert_eq!(verify(&disk).unwrap().defects, []);
     // What only the old history named is removed now.
     for _ in 0..10 {

@@ -2,13 +2,17 @@
 //!
 //! The other process is this test binary, started again with `CYCLOSA_CHILD` saying what to be.
 
+#[path = "common/whole.rs"]
+mod whole;
+
 use cyclosa::checkpoint::log::LogSizes;
-use cyclosa::checkpoint::{Checkpointer, DirDisk, Lock, Recovered, Sizes, recover, verify};
+use cyclosa::checkpoint::{Checkpointer, DirDisk, Lock, Sizes, verify};
 use cyclosa::event::{BLOCK_BYTES, CrawlIdentity, Cut, Delta, Mark, StoreNote};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use whole::{Whole, recover};
 
 const ME: CrawlIdentity = CrawlIdentity {
     id: [3; 16],
@@ -24,6 +28,7 @@ const SIZES: Sizes = Sizes {
         first: 64 << 10,
         max: 256 << 10,
     },
+    compact_at: u64::MAX,
 };
 
 /// Goes on in `dir`, one checkpoint after the other, and tells each that is durable; until killed, or `Err`.
@@ -65,12 +70,12 @@ fn crawl(dir: &Path) -> cyclosa::error::Result<()> {
 }
 
 /// Checks that this is a state which `crawl` had, and returns how many cuts went before it.
-fn check(got: &Recovered) -> u64 {
+fn check(got: &Whole) -> u64 {
     let n = got.cut.seen_len / 1_000;
     let seen: Vec<u64> = (1..=n).flat_map(|e| vec![e; 1_000]).collect();
-    assert!(got.seen.concat() == seen);
+    assert!(got.seen == seen);
     let urls: Vec<u8> = (1..=n).flat_map(|e| vec![e as u8; 20_000]).collect();
-    assert!(got.urls.concat() == urls);
+    assert!(got.urls == urls);
     for (block, index) in got.hosts.chunks(BLOCK_BYTES).zip(0u64..) {
         let newest = (1..=n).rev().find(|e| e % 4 == index).unwrap_or(0);
         assert!(block.iter().all(|b| *b == newest as u8));

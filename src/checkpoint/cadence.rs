@@ -114,6 +114,7 @@ mod tests {
                     durable_tick: now + took,
                     bytes: 0,
                     duration: took,
+                    compacted: (0, 0),
                 };
                 let at_risk = cadence.durable(&durable, now + took);
                 assert!(at_risk <= every || took > 3 * SECOND, "{at_risk} at {took}");

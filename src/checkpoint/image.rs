@@ -17,7 +17,8 @@ use super::manifest::Named;
 use super::page::{Header, Kind, PAGE_BYTES, le64, whole_pages};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
-use crate::event::BLOCK_BYTES;
+use crate::event::{BLOCK_BYTES, HostId};
+use crate::frontier::hosts::{HostRecord, RECORD_BYTES};
 use std::collections::BTreeSet;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -80,6 +81,13 @@ impl Shadow {
         let i = index as usize;
         self.bytes[i * BLOCK_BYTES..][..BLOCK_BYTES].copy_from_slice(block);
         self.table[i * 8..][..8].copy_from_slice(&block_hash(index, block).to_le_bytes());
+    }
+
+    /// The record of a host; `None` for hosts that came later.
+    pub fn host(&self, host: HostId) -> Option<HostRecord> {
+        let at = host as usize * RECORD_BYTES;
+        let record = self.bytes.get(at..at + RECORD_BYTES)?;
+        Some(HostRecord::decode(record))
     }
 
     /// Hash of the table.

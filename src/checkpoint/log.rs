@@ -15,7 +15,8 @@
 //!   length and chain at its start, so that files can be checked side by side;
 //! * bytes beyond the newest cut mean nothing: a restore writes over them.
 //!
-//! Deliberately absent: reading while writing, and deletion (logs grow until the crawl's directory is given up).
+//! Deliberately absent: reading while writing, and leaving anything out ([`super::compact`] writes other files in place
+//! of old ones).
 
 use super::manifest::LogPosition;
 use super::page::{Header, Kind, PAGE_BYTES, le32, le64, whole_pages};
@@ -52,7 +53,12 @@ impl LogSizes {
 
 /// Name of a file of a log.
 pub fn log_name(kind: Kind, number: u64) -> String {
-    let stem = if kind == Kind::Seen { "seen" } else { "urls" };
+    let stem = match kind {
+        Kind::Seen => "seen",
+        Kind::Base => "base",
+        Kind::Ended => "ended",
+        _ => "urls",
+    };
     format!("{stem}-{number:06}.log")
 }
 
@@ -95,6 +101,8 @@ pub struct Log {
     kind: Kind,
     crawl: [u8; 16],
     sizes: LogSizes,
+    /// Number before that of the first file.
+    origin: u64,
     /// Where the next run goes.
     position: LogPosition,
     /// Newest cut.
@@ -121,6 +129,7 @@ impl Log {
             kind,
             crawl,
             sizes,
+            origin: 0,
             position,
             epoch: 0,
             current: None,
@@ -129,6 +138,18 @@ impl Log {
             ahead_failed: false,
             written: 0,
         }
+    }
+
+    /// Numbers the files of a log that is still empty from `first` on.
+    pub fn numbered_from(mut self, first: u64) -> Self {
+        self.origin = first - 1;
+        self.position.file = self.origin;
+        self
+    }
+
+    /// Where it stands. Behind a cut until something is appended.
+    pub fn position(&self) -> LogPosition {
+        self.position
     }
 
     /// Goes on at `position`, which a durable generation names.
@@ -259,7 +280,11 @@ impl Log {
             return false;
         }
         let number = self.position.file + 1;
-        match make(disk, &log_name(self.kind, number), self.sizes.of(number)) {
+        match make(
+            disk,
+            &log_name(self.kind, number),
+            self.sizes.of(number - self.origin),
+        ) {
             Ok(file) => self.ahead = Some((number, file)),
             Err(_) => self.ahead_failed = true,
         }
@@ -283,7 +308,7 @@ impl Log {
             Some((_, file)) if file.len() >= need => file,
             other => {
                 drop(other); // too short: unmapped before it is removed
-                let len = self.sizes.of(number).max(need);
+                let len = self.sizes.of(number - self.origin).max(need);
                 make(disk, &name, len).map_err(|e| Error::io("cannot allocate", &name, e))?
             }
         };

@@ -30,6 +30,29 @@ pub struct LogPosition {
     pub chain: u64,
 }
 
+impl LogPosition {
+    /// Before the first byte of a log of this crawl.
+    pub fn begin(kind: Kind, crawl: &[u8; 16]) -> Self {
+        Self {
+            chain: super::log::chain_start(kind, crawl),
+            ..Self::default()
+        }
+    }
+}
+
+/// What a compaction put in place of the older files of the URL log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Base {
+    /// Number of the first base file; 0: nothing was compacted yet.
+    pub first: u64,
+    /// Where the base ends.
+    pub end: LogPosition,
+    /// The last URL file that it stands for.
+    pub until: u64,
+    /// Where that file ended: payload and chain hash with which the next one begins. File and offset are 0.
+    pub replaces: LogPosition,
+}
+
 /// A file whose content a slot vouches for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Named {
@@ -64,6 +87,10 @@ pub struct Generation {
     pub seen: LogPosition,
     /// The log of URL records.
     pub urls: LogPosition,
+    /// What stands for its older files.
+    pub base: Base,
+    /// The log of what has ended, as far as it was taken out of the URL log.
+    pub ended: LogPosition,
     /// The image of the hosts.
     pub image: Named,
     /// The state blob.
@@ -96,6 +123,8 @@ impl Generation {
             urls_len: 0,
             seen: LogPosition::default(),
             urls: LogPosition::default(),
+            base: Base::default(),
+            ended: LogPosition::default(),
             image: Named::default(),
             state: Named::default(),
             mark_epoch: 0,
@@ -135,6 +164,15 @@ impl Generation {
         }
     }
 
+    /// Payload bytes of the logs that a restore reads.
+    pub fn logged(&self) -> u64 {
+        let urls = self.urls.payload - self.base.replaces.payload.min(self.urls.payload);
+        self.seen
+            .payload
+            .saturating_add(self.base.end.payload)
+            .saturating_add(urls)
+    }
+
     /// The page for slot `slot`, and its checksum.
     pub fn encode(&self, slot: u32) -> (Box<[u8; PAGE_BYTES]>, u64) {
         let mut page = start(slot, Status::Valid, &self.identity, self.epoch);
@@ -168,6 +206,16 @@ impl Generation {
             self.predecessor,
         ] {
             page.u64(n);
+        }
+        // Since version 2; in pages of version 1 there are zeros here, which say the same: nothing was compacted.
+        let base = &self.base;
+        for n in [base.first, base.until] {
+            page.u64(n);
+        }
+        for log in [base.end, base.replaces, self.ended] {
+            for n in [log.file, log.offset, log.payload, log.chain] {
+                page.u64(n);
+            }
         }
         page.seal()
     }
@@ -245,16 +293,7 @@ impl Slot {
             return Slot::Flawed(Flaw::Damaged);
         }
         let [tick, wall, cut_ns, state_hash, seen_len, urls_len] = numbers(&mut page);
-        let mut log = || {
-            let [file, offset, payload, chain] = numbers(&mut page);
-            LogPosition {
-                file,
-                offset,
-                payload,
-                chain,
-            }
-        };
-        let (seen, urls) = (log(), log());
+        let (seen, urls) = (position(&mut page), position(&mut page));
         let mut named = || {
             let [file, len, hash] = numbers(&mut page);
             Named { file, len, hash }
@@ -262,6 +301,14 @@ impl Slot {
         let (image, state) = (named(), named());
         let (segment, _) = (page.u32(), page.u32());
         let [mark_epoch, segment_len, index_len, records, predecessor] = numbers(&mut page);
+        let [first, until] = numbers(&mut page);
+        let base = Base {
+            first,
+            until,
+            end: position(&mut page),
+            replaces: position(&mut page),
+        };
+        let ended = position(&mut page);
         let checksum = page.checksum;
         let generation = Box::new(Generation {
             identity,
@@ -274,6 +321,8 @@ impl Slot {
             urls_len,
             seen,
             urls,
+            base,
+            ended,
             image,
             state,
             mark_epoch,
@@ -300,6 +349,16 @@ impl Slot {
 }
 
 /// The next `N` numbers of a page.
+fn position(page: &mut PageReader<'_>) -> LogPosition {
+    let [file, offset, payload, chain] = numbers(page);
+    LogPosition {
+        file,
+        offset,
+        payload,
+        chain,
+    }
+}
+
 fn numbers<const N: usize>(page: &mut PageReader<'_>) -> [u64; N] {
     let mut out = [0; N];
     for n in &mut out {
@@ -321,12 +380,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_survives_the_round_trip(n: [u64; 27], segment: u32, slot in 0u32..2) {
+        fn a_slot_survives_the_round_trip(n: [u64; 32], segment: u32, slot in 0u32..2) {
             let log = |i: usize| LogPosition { file: n[i], offset: n[i + 1], payload: n[i + 2], chain: n[i + 3] };
             let named = |i: usize| Named { file: n[i], len: n[i + 1], hash: n[i + 2] };
             let generation = Generation {
                 identity: ME, epoch: n[0], tick: n[1], wall: n[2], cut_ns: n[3], state_hash: n[4], seen_len: n[5],
-                urls_len: n[6], seen: log(7), urls: log(11), image: named(15), state: named(18), mark_epoch: n[21],
+                urls_len: n[6], seen: log(7), urls: log(11),
+                base: Base { first: n[26], until: n[27], end: log(28), replaces: log(1) }, ended: log(24), image: named(15), state: named(18), mark_epoch: n[21],
                 segment, segment_len: n[22], index_len: n[23], records: n[24], predecessor: n[25],
             };
             let (page, checksum) = generation.encode(slot);

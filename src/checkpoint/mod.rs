@@ -4,7 +4,9 @@
 //! manifest ── slot 0 ─┐ each names: logs up to a position, one image, one state blob, the store's mark
 //!          └─ slot 1 ─┤
 //!                     ├─► seen-000001.log … seen-00000n.log    append-only, shared by both generations
-//!                     ├─► urls-000001.log … urls-00000n.log
+//!                     ├─► urls-00000k.log … urls-00000n.log
+//!                     ├─► base-000001.log … base-00000b.log    what is left of urls-000001 to k-1, if they were compacted
+//!                     ├─► ended-000001.log …                   what was taken out of them and is listed
 //!                     ├─► hosts-00000a.img │ hosts-00000b.img  one each, written in turns
 //!                     ├─► state-00000a.bin │ state-00000b.bin
 //!                     └─► segments (the store's), synced through twins before the slot is
@@ -28,10 +30,12 @@
 
 pub mod blob;
 pub mod cadence;
+mod compact;
 pub mod driver;
 pub mod image;
 pub mod lock;
 pub mod log;
+pub mod logs;
 pub mod manifest;
 pub mod mapping;
 pub mod page;
@@ -41,8 +45,9 @@ pub mod verify;
 pub use cadence::Cadence;
 pub use driver::{Checkpointer, Durable, Sizes};
 pub use lock::Lock;
+pub use logs::{Logs, Progress};
 pub use mapping::DirDisk;
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, recover, recover_into};
 pub use verify::{Defect, Report, verify};
 
 /// Whether a file of this name belongs to a crawl, and so forbids to start anew in its directory.
@@ -56,6 +61,8 @@ pub fn is_crawl_file(name: &str) -> bool {
         || name.ends_with(".warc.zst")
         || numbered("seen-", ".log")
         || numbered("urls-", ".log")
+        || numbered("base-", ".log")
+        || numbered("ended-", ".log")
         || numbered("hosts-", ".img")
         || numbered("state-", ".bin")
 }

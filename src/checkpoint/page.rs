@@ -4,14 +4,20 @@
 //! newer program is told from a damaged one. The checksum covers all other bytes of the page, padding included: any
 //! flipped bit makes the page [`Flaw::Damaged`].
 //!
-//! Deliberately absent: field names and optional fields. A new layout is a new [`VERSION`].
+//! Versions: a program writes [`VERSION`], reads it and all older ones, and refuses newer ones by name. Fields are only ever
+//! added at the end of a page, where older pages hold zeros, and zero means "not there".
+//!
+//! * 1: the first.
+//! * 2: slots of the manifest name a base and a log of what has ended; files of those two kinds.
+//!
+//! Deliberately absent: field names and optional fields.
 
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Length of a page, bytes; the unit in which files are allocated and positions at cuts are aligned.
 pub const PAGE_BYTES: usize = 4_096;
 /// Version of all files of a checkpoint.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Opens every page.
 const MAGIC: [u8; 8] = *b"CYCLOSA\0";
 /// The checksum takes the last eight bytes.
@@ -31,6 +37,10 @@ pub enum Kind {
     Image = 4,
     /// State blob of a generation.
     State = 5,
+    /// What a compaction kept of the log of URL records.
+    Base = 6,
+    /// Log of what has ended: what a compaction took out.
+    Ended = 7,
 }
 
 /// Why a page cannot be used.
@@ -131,7 +141,7 @@ impl<'a> PageReader<'a> {
         if version > VERSION {
             return Err(Flaw::Newer(version));
         }
-        if version != VERSION {
+        if version == 0 {
             return Err(Flaw::Damaged);
         }
         if reader.u32() != kind as u32 {

@@ -2,6 +2,8 @@
 //!
 //! What must hold:
 //! * nothing is written here: restoring any number of times gives the same;
+//! * the logs are read once, while the state is rebuilt from them; where a flaw is found in them, what was rebuilt is
+//!   thrown away and the next generation is tried;
 //! * the newest generation is taken of which every byte matches, else the other, and then it is said why; if files of a
 //!   crawl exist and neither is whole, the start is refused. A crawl never begins anew by itself;
 //! * a generation counts as damaged where bytes are wrong or missing, or the medium says that it cannot read them. Where
@@ -12,21 +14,16 @@
 
 use super::blob::{self, state_name};
 use super::image::{self, image_name};
-use super::log::{Flawed, chain_start, log_name, walk};
-use super::manifest::{Generation, LogPosition, MANIFEST, MANIFEST_BYTES, Slot};
-use super::page::{Flaw, Kind, PAGE_BYTES, VERSION};
+use super::logs::{Logs, OnProgress};
+use super::manifest::{Generation, MANIFEST, MANIFEST_BYTES, Slot};
+use super::page::{Flaw, PAGE_BYTES, VERSION};
 use super::verify::Defect;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::{CrawlIdentity, Cut, Mark};
 use std::io::ErrorKind;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Log bytes from which files are read on several threads; below, starting the threads costs more than it gains.
-const THREADS_BYTES_MIN: u64 = 8 << 20;
-
-/// What a checkpoint holds, checked.
+/// What a checkpoint holds besides its logs, checked.
 #[derive(Debug)]
 pub struct Recovered {
     /// Which crawl, and the key of its fingerprints.
@@ -36,10 +33,6 @@ pub struct Recovered {
     pub cut: Cut,
     /// The store's part: what segments and index must be cut to. With `cut.epoch` 0, to nothing.
     pub mark: Mark,
-    /// All fingerprints, in order of discovery, file by file.
-    pub seen: Vec<Vec<u64>>,
-    /// All URL records, in order, file by file; each chunk holds whole records.
-    pub urls: Vec<Vec<u8>>,
     /// The host image, `cut.blocks` blocks.
     pub hosts: Vec<u8>,
     /// Number for the next cut; smaller ones may have been used.
@@ -47,6 +40,13 @@ pub struct Recovered {
     /// Why the newer generation was not used, if it was not.
     pub fallback: Option<String>,
     pub(super) root: Root,
+}
+
+impl Recovered {
+    /// Its logs, to be read (again).
+    pub fn logs<'a>(&'a self, disk: &'a dyn Disk) -> Logs<'a> {
+        Logs::new(disk, &self.root.generation, &|_| {})
+    }
 }
 
 /// What [`super::Checkpointer::resume`] goes on from.
@@ -60,11 +60,9 @@ pub(super) struct Root {
     pub withdraw_other: bool,
 }
 
-/// Everything that a generation names.
+/// What a generation names besides its logs.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
-    pub seen: Vec<Vec<u64>>,
-    pub urls: Vec<Vec<u8>>,
+pub(super) struct Parts {
     pub hosts: Vec<u8>,
     pub image_capacity: u64,
     pub blob: blob::Blob,
@@ -74,12 +72,26 @@ pub(super) struct Loaded {
     pub bytes: u64,
 }
 
-/// Finds the checkpoint to go on from. `None`: there is no crawl here.
+/// Finds the checkpoint to go on from and reads all of it. `None`: there is no crawl here.
 ///
 /// # Errors
-/// If there are files of a crawl and no generation is whole, if the files are of a newer format, or if the system
-/// refuses to read them.
+/// As [`recover_into`].
 pub fn recover(disk: &dyn Disk) -> Result<Option<Recovered>> {
+    let found = recover_into(disk, &|_| {}, |_, _| Ok(()))?;
+    Ok(found.map(|(recovered, ())| recovered))
+}
+
+/// Finds the checkpoint to go on from and lets `rebuild` take in its logs. `None`: there is no crawl here. `rebuild` is
+/// called once for each generation that is tried; what it made of a damaged one is dropped.
+///
+/// # Errors
+/// If there are files of a crawl and no generation is whole, if the files are of a newer format, if the system refuses
+/// to read them, or if `rebuild` fails on a generation that is whole.
+pub fn recover_into<R>(
+    disk: &dyn Disk,
+    on_progress: OnProgress<'_>,
+    mut rebuild: impl FnMut(&Recovered, &Logs<'_>) -> Result<R>,
+) -> Result<Option<(Recovered, R)>> {
     let Some(slots) = slots(disk)? else {
         return Ok(None);
     };
@@ -99,26 +111,36 @@ pub fn recover(disk: &dyn Disk) -> Result<Option<Recovered>> {
         else {
             continue;
         };
-        match load(disk, generation)? {
-            Ok(loaded) => {
-                let root = Root {
-                    generation: (**generation).clone(),
-                    slot,
-                    checksum: *checksum,
-                    image_capacity: loaded.image_capacity,
-                    withdraw_other: supersedes(&slots[1 - slot as usize], generation.epoch),
-                };
-                return Ok(Some(assemble(root, loaded, &slots, why)));
-            }
+        let damaged = |defects: &[Defect]| {
+            let first = defects.first().map(ToString::to_string);
+            let number = generation.epoch;
+            format!(
+                "checkpoint {number} is damaged: {}",
+                first.unwrap_or_default()
+            )
+        };
+        let parts = match load(disk, generation)? {
+            Ok(parts) => parts,
             Err(defects) => {
-                let first = defects.first().map(ToString::to_string);
-                let number = generation.epoch;
-                why.push(format!(
-                    "checkpoint {number} is damaged: {}",
-                    first.unwrap_or_default()
-                ));
+                why.push(damaged(&defects));
+                continue;
             }
+        };
+        let root = Root {
+            generation: (**generation).clone(),
+            slot,
+            checksum: *checksum,
+            image_capacity: parts.image_capacity,
+            withdraw_other: supersedes(&slots[1 - slot as usize], generation.epoch),
+        };
+        let recovered = assemble(root, parts, &slots, &why);
+        let logs = Logs::new(disk, generation, on_progress);
+        let rebuilt = rebuild(&recovered, &logs);
+        let defects = logs.finish()?.defects;
+        if defects.is_empty() {
+            return Ok(Some((recovered, rebuilt?)));
         }
+        why.push(damaged(&defects));
     }
     Err(Error::environment(format!(
         "no checkpoint can be restored ({}); put the directory back from a copy, or start anew in another with --dir",
@@ -143,7 +165,7 @@ fn supersedes(other: &Slot, epoch: u64) -> bool {
     }
 }
 
-fn assemble(root: Root, loaded: Loaded, slots: &[Slot; 2], why: Vec<String>) -> Recovered {
+fn assemble(root: Root, parts: Parts, slots: &[Slot; 2], why: &[String]) -> Recovered {
     let generation = &root.generation;
     let newest = slots.iter().filter_map(Slot::epoch).max().unwrap_or(0);
     // A slot that cannot be read may have had the next number.
@@ -151,17 +173,15 @@ fn assemble(root: Root, loaded: Loaded, slots: &[Slot; 2], why: Vec<String>) -> 
     Recovered {
         identity: generation.identity,
         cut: Cut {
-            state: loaded.blob.frontier,
+            state: parts.blob.frontier,
             ..generation.cut()
         },
         mark: Mark {
-            state: loaded.blob.store,
-            sealed: loaded.blob.sealed,
+            state: parts.blob.store,
+            sealed: parts.blob.sealed,
             ..generation.mark()
         },
-        seen: loaded.seen,
-        urls: loaded.urls,
-        hosts: loaded.hosts,
+        hosts: parts.hosts,
         next_epoch: newest + 1 + u64::from(unread),
         fallback: (root.withdraw_other && !why.is_empty()).then(|| why.join("; ")),
         root,
@@ -206,51 +226,16 @@ pub(super) fn slots(disk: &dyn Disk) -> Result<Option<[Slot; 2]>> {
     Ok(Some(slots))
 }
 
-/// Reads and checks all that a generation names.
+/// Reads and checks what a generation names besides its logs.
 ///
 /// # Errors
 /// If the system refuses to read. Damage is no error but a list of defects.
 pub(super) fn load(
     disk: &dyn Disk,
     generation: &Generation,
-) -> Result<std::result::Result<Loaded, Vec<Defect>>> {
-    let crawl = &generation.identity.id;
-    let mut out = Loaded::default();
+) -> Result<std::result::Result<Parts, Vec<Defect>>> {
+    let mut out = Parts::default();
     let mut defects = Vec::new();
-    let seen = |bytes: &[u8], runs: Vec<std::ops::Range<usize>>| {
-        let len: usize = runs.iter().map(|r| r.len() / 8).sum();
-        let mut chunk = Vec::with_capacity(len);
-        for run in runs {
-            let (numbers, _) = bytes[run].as_chunks::<8>();
-            chunk.extend(numbers.iter().map(|n| u64::from_le_bytes(*n)));
-        }
-        chunk
-    };
-    let urls = |bytes: &[u8], runs: Vec<std::ops::Range<usize>>| {
-        let len: usize = runs.iter().map(ExactSizeIterator::len).sum();
-        let mut chunk = Vec::with_capacity(len);
-        runs.into_iter()
-            .for_each(|run| chunk.extend_from_slice(&bytes[run]));
-        chunk
-    };
-    out.seen = load_log(
-        disk,
-        Kind::Seen,
-        crawl,
-        generation.seen,
-        seen,
-        &mut defects,
-        &mut out,
-    )?;
-    out.urls = load_log(
-        disk,
-        Kind::Urls,
-        crawl,
-        generation.urls,
-        urls,
-        &mut defects,
-        &mut out,
-    )?;
     load_image(disk, generation, &mut out, &mut defects)?;
     load_state(disk, generation, &mut out, &mut defects)?;
     Ok(if defects.is_empty() {
@@ -263,7 +248,7 @@ pub(super) fn load(
 fn load_image(
     disk: &dyn Disk,
     generation: &Generation,
-    out: &mut Loaded,
+    out: &mut Parts,
     defects: &mut Vec<Defect>,
 ) -> Result<()> {
     let named = &generation.image;
@@ -288,7 +273,7 @@ fn load_image(
 fn load_state(
     disk: &dyn Disk,
     generation: &Generation,
-    out: &mut Loaded,
+    out: &mut Parts,
     defects: &mut Vec<Defect>,
 ) -> Result<()> {
     let named = &generation.state;
@@ -310,128 +295,8 @@ fn load_state(
     Ok(())
 }
 
-/// What became of one file of a log.
-struct LogPart<T> {
-    chunk: Option<T>,
-    start: LogPosition,
-    end: LogPosition,
-    bytes: u64,
-}
-
-/// Reads and checks a log up to `end`, its files side by side on all cores. `take` turns the payload runs of a file into
-/// a chunk.
-fn load_log<T: Send>(
-    disk: &dyn Disk,
-    kind: Kind,
-    crawl: &[u8; 16],
-    end: LogPosition,
-    take: impl Fn(&[u8], Vec<std::ops::Range<usize>>) -> T + Sync,
-    defects: &mut Vec<Defect>,
-    out: &mut Loaded,
-) -> Result<Vec<T>> {
-    let numbers: Vec<u64> = (1..=end.file)
-        .take_while(|n| disk.len(&log_name(kind, *n)).is_ok_and(|len| len.is_some()))
-        .collect();
-    if (numbers.len() as u64) < end.file {
-        let name = log_name(kind, numbers.len() as u64 + 1);
-        match disk.len(&name) {
-            Ok(_) => defects.push(Defect::new(&name, (0, "is missing".into()))),
-            Err(e) => return Err(Error::io("cannot look for", &name, e)),
-        }
-    }
-    let one = |number: u64| -> Result<std::result::Result<LogPart<T>, Defect>> {
-        let name = log_name(kind, number);
-        let bytes = match read(disk, &name)? {
-            Ok(bytes) => bytes,
-            Err(defect) => return Ok(Err(defect)),
-        };
-        let until = (number == end.file).then_some(end.offset);
-        Ok(match walk(&bytes, kind, crawl, number, until) {
-            Ok(walk) => Ok(LogPart {
-                chunk: Some(take(&bytes, walk.payload)),
-                start: walk.start,
-                end: walk.end,
-                bytes: bytes.len() as u64,
-            }),
-            Err(flaw) => Err(Defect::new(&name, flaw)),
-        })
-    };
-    let worth_threads = end.payload >= THREADS_BYTES_MIN;
-    let mut parts = side_by_side(&numbers, worth_threads, one)?;
-    let mut reached = LogPosition {
-        chain: chain_start(kind, crawl),
-        ..LogPosition::default()
-    };
-    let mut chunks = Vec::with_capacity(parts.len());
-    for (number, part) in numbers.iter().zip(&mut parts) {
-        match part {
-            Err(defect) => {
-                defects.push(defect.clone());
-                return Ok(chunks);
-            }
-            Ok(part) => {
-                let flaw = |why: &str| -> Flawed { (0, why.into()) };
-                let name = log_name(kind, *number);
-                if (part.start.payload, part.start.chain) != (reached.payload, reached.chain) {
-                    let why = "does not go on where the file before it ends";
-                    defects.push(Defect::new(&name, flaw(why)));
-                } else if *number == end.file && part.end != end {
-                    let why = "does not match the manifest at the cut";
-                    defects.push(Defect::new(&name, (part.end.offset, why.into())));
-                }
-                reached = part.end;
-                out.files += 1;
-                out.bytes += part.bytes;
-                chunks.extend(part.chunk.take());
-            }
-        }
-    }
-    if end.file == 0 && (end.payload, end.offset) != (0, 0) {
-        defects.push(Defect::new(
-            MANIFEST,
-            (0, "names a log without a file".into()),
-        ));
-    }
-    Ok(chunks)
-}
-
-/// Does `one` for each number, if it is worth it on as many threads as there are cores, and keeps the order.
-fn side_by_side<T: Send>(
-    numbers: &[u64],
-    worth_threads: bool,
-    one: impl Fn(u64) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    if !worth_threads || numbers.len() < 2 || threads < 2 {
-        return numbers.iter().map(|n| one(*n)).collect();
-    }
-    let next = AtomicU64::new(0);
-    let done = Mutex::new(Vec::with_capacity(numbers.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(numbers.len()) {
-            scope.spawn(|| {
-                loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed) as usize;
-                    let Some(number) = numbers.get(i) else {
-                        return;
-                    };
-                    let result = one(*number);
-                    if let Ok(mut done) = done.lock() {
-                        done.push((i, result));
-                    }
-                }
-            });
-        }
-    });
-    let mut done = done
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner);
-    done.sort_by_key(|(i, _)| *i);
-    done.into_iter().map(|(_, result)| result).collect()
-}
-
 /// Reads a file that a generation names.
-fn read(disk: &dyn Disk, name: &str) -> Result<std::result::Result<Vec<u8>, Defect>> {
+pub(super) fn read(disk: &dyn Disk, name: &str) -> Result<std::result::Result<Vec<u8>, Defect>> {
     const EIO: i32 = 5;
     match disk.read(name) {
         Ok(bytes) => Ok(Ok(bytes)),

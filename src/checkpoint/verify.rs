@@ -4,6 +4,7 @@
 //! the offset, and what can no longer be done because of it. Bytes that no generation names are not judged: the tail of
 //! a log behind the newest cut, files allocated ahead, and the image under way when the process died.
 
+use super::logs::Logs;
 use super::manifest::{Generation, MANIFEST, Slot};
 use super::page::Flaw;
 use super::recover::{load, slot_at, slots};
@@ -82,25 +83,46 @@ pub fn verify(disk: &dyn Disk) -> Result<Report> {
     }
     let newest = slots.iter().filter_map(Slot::epoch).max().unwrap_or(0);
     for defect in &mut report.defects {
-        defect.consequence = consequence(&report.restorable, newest);
+        if defect.consequence.is_empty() {
+            defect.consequence = consequence(&report.restorable, newest);
+        }
     }
     chain(&slots, &mut report);
     Ok(report)
 }
 
 fn check(disk: &dyn Disk, generation: &Generation, report: &mut Report) -> Result<()> {
-    match load(disk, generation)? {
-        Ok(loaded) => {
-            report.files += loaded.files;
-            report.bytes += loaded.bytes;
-            report.restorable.push(generation.epoch);
+    let mut defects = match load(disk, generation)? {
+        Ok(parts) => {
+            report.files += parts.files;
+            report.bytes += parts.bytes;
+            Vec::new()
         }
-        Err(defects) => {
-            for defect in defects {
-                if !report.defects.contains(&defect) {
-                    report.defects.push(defect);
-                }
-            }
+        Err(defects) => defects,
+    };
+    let logs = Logs::new(disk, generation, &|_| {});
+    let mut of_logs = logs.finish()?;
+    report.files += of_logs.files;
+    report.bytes += of_logs.bytes;
+    defects.append(&mut of_logs.defects);
+    if defects.is_empty() {
+        report.restorable.push(generation.epoch);
+    }
+    // Read last: the crawl goes on without it.
+    let logs = Logs::new(disk, generation, &|_| {});
+    logs.ended(&mut |_| {});
+    let mut of_ended = logs.found()?;
+    report.files += of_ended.files;
+    report.bytes += of_ended.bytes;
+    for defect in &mut of_ended.defects {
+        defect.consequence =
+            "the crawl can be restored, its list of excluded, dropped and failed URLs is not whole"
+                .into();
+    }
+    defects.append(&mut of_ended.defects);
+    for defect in defects {
+        if !report.defects.contains(&defect) {
+            report.defects.push(defect);
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! What must hold: every discovered URL is listed once, in the state that the balance counts it in; a crawl that runs is
 //! listed as of its newest durable checkpoint (records stored since then are listed as done).
 
-use crate::checkpoint::{self, DirDisk};
+use crate::checkpoint::{self, DirDisk, Logs};
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::frontier::InFlight;
@@ -11,6 +11,7 @@ use crate::frontier::counters::{Dropped, Excluded};
 use crate::frontier::cut::State;
 use crate::frontier::hosts::{HostRecord, RECORD_BYTES};
 use crate::frontier::log::{Reader as LogReader, Record};
+use crate::frontier::restore::Logs as _;
 use crate::store::{Found, Kind, Reader};
 use std::collections::HashSet;
 use std::path::Path;
@@ -30,58 +31,87 @@ pub enum Standing {
     Dropped(Dropped),
 }
 
-/// Calls `each` with every URL and its standing: what is stored first, then the rest in order of discovery. `each`
-/// says whether to go on.
+/// Calls `each` with every URL and its standing: what is stored first, then the rest. `each` says whether to go on.
 ///
 /// # Errors
 /// If the directory holds no crawl, or none that can be read.
 pub fn list(dir: &Path, mut each: impl FnMut(&[u8], Standing) -> Result<()>) -> Result<()> {
     let disk = DirDisk::existing(dir)?;
-    let recovered = checkpoint::recover(&disk)?.ok_or_else(|| {
-        Error::environment(format!(
+    // The first reading checks everything, and learns which exclusions were overruled later.
+    let found = checkpoint::recover_into(&disk, &|_| {}, |_, logs| Ok(Overruled::of(logs)))?;
+    let Some((recovered, mut overruled)) = found else {
+        return Err(Error::environment(format!(
             "{} holds no crawl; see --dir of `cyclosa crawl`",
             dir.display()
-        ))
-    })?;
+        )));
+    };
     let stored = list_stored(dir, &mut each)?;
     if recovered.cut.epoch == 0 {
         return Ok(());
     }
+    overruled.0.extend(&stored);
     let state = State::decode(&recovered.cut.state).ok_or_else(|| {
         Error::environment("the checkpoint is of another version; use the program that wrote it")
     })?;
-    let in_flight: HashSet<InFlight> = state.in_flight.iter().copied().collect();
-    let admitted = admitted(&recovered.urls);
-    let mut hosts: Vec<&[u8]> = Vec::new();
-    let mut url = Vec::new();
-    let mut open = HashSet::new();
-    for record in recovered
-        .urls
-        .iter()
-        .flat_map(|chunk| LogReader::new(chunk))
-    {
-        match record {
-            Record::Host { origin } => hosts.push(origin),
+    let mut lister = Lister {
+        image: &recovered.hosts,
+        in_flight: state.in_flight.iter().copied().collect(),
+        stored,
+        overruled,
+        hosts: Vec::new(),
+        open: HashSet::new(),
+        url: Vec::new(),
+        each: &mut each,
+    };
+    let logs = recovered.logs(&disk);
+    let mut result = Ok(());
+    let mut take = |piece: &[u8]| {
+        if result.is_ok() {
+            result = lister.piece(piece);
+        }
+    };
+    let whole = logs.ended(&mut take) && logs.urls(&mut take);
+    result?;
+    if !whole {
+        return Err(Error::environment(format!(
+            "the list is not whole; run `cyclosa verify {}`",
+            dir.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Lists what the records of the URL log say.
+struct Lister<'a> {
+    image: &'a [u8],
+    in_flight: HashSet<InFlight>,
+    stored: HashSet<u64>,
+    overruled: Overruled,
+    /// Origins by number.
+    hosts: Vec<Vec<u8>>,
+    open: HashSet<u64>,
+    url: Vec<u8>,
+    each: &'a mut dyn FnMut(&[u8], Standing) -> Result<()>,
+}
+
+impl Lister<'_> {
+    fn piece(&mut self, piece: &[u8]) -> Result<()> {
+        LogReader::new(piece).try_for_each(|record| self.record(&record))
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<()> {
+        match *record {
+            Record::Host { origin } => {
+                self.hosts.push(origin.to_vec());
+                Ok(())
+            }
             Record::Queued {
                 host,
                 seq,
                 fingerprint,
                 target,
                 ..
-            } => {
-                let at = host as usize * RECORD_BYTES;
-                let popped = recovered
-                    .hosts
-                    .get(at..at + RECORD_BYTES)
-                    .map_or(0, |bytes| HostRecord::decode(bytes).popped);
-                let waits = seq >= popped || in_flight.contains(&InFlight { host, seq });
-                if waits && !stored.contains(&fingerprint) && open.insert(fingerprint) {
-                    url.clear();
-                    url.extend_from_slice(hosts.get(host as usize).copied().unwrap_or_default());
-                    url.extend_from_slice(target);
-                    each(&url, Standing::Queued)?;
-                }
-            }
+            } => self.queued(InFlight { host, seq }, fingerprint, target),
             Record::Excluded {
                 reason,
                 fingerprint,
@@ -89,16 +119,61 @@ pub fn list(dir: &Path, mut each: impl FnMut(&[u8], Standing) -> Result<()>) -> 
             } => {
                 // Robots and addresses speak last; the others may have been overruled by a better link.
                 let last = matches!(reason, Excluded::Robots | Excluded::Address);
-                if last || !admitted.contains(&fingerprint) {
-                    each(url, Standing::Excluded(reason))?;
+                if last || !self.overruled.0.contains(&fingerprint) {
+                    (self.each)(url, Standing::Excluded(reason))?;
                 }
+                Ok(())
             }
-            Record::Dropped { limit, url, .. } => each(url, Standing::Dropped(limit))?,
-            Record::Failed { outcome, url, .. } => each(url, Standing::Failed(outcome))?,
-            Record::Rules { .. } | Record::Scope { .. } => {}
+            Record::Dropped { limit, url, .. } => (self.each)(url, Standing::Dropped(limit)),
+            Record::Failed { outcome, url, .. } => (self.each)(url, Standing::Failed(outcome)),
+            Record::Rules { .. } | Record::Scope { .. } => Ok(()),
         }
     }
-    Ok(())
+
+    fn queued(&mut self, it: InFlight, fingerprint: u64, target: &[u8]) -> Result<()> {
+        let at = it.host as usize * RECORD_BYTES;
+        let record = self.image.get(at..at + RECORD_BYTES);
+        let popped = record.map_or(0, |bytes| HostRecord::decode(bytes).popped);
+        let waits = it.seq >= popped || self.in_flight.contains(&it);
+        if waits && !self.stored.contains(&fingerprint) && self.open.insert(fingerprint) {
+            let origin = self.hosts.get(it.host as usize);
+            self.url.clear();
+            self.url
+                .extend_from_slice(origin.map_or(&[], Vec::as_slice));
+            self.url.extend_from_slice(target);
+            (self.each)(&self.url, Standing::Queued)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fingerprints that were excluded for how they were found, and found in a better way later.
+struct Overruled(HashSet<u64>);
+
+impl Overruled {
+    /// Flaws of the logs are for the caller to find.
+    fn of(logs: &Logs<'_>) -> Self {
+        let (mut excluded, mut admitted) = (HashSet::new(), HashSet::new());
+        let mut take = |piece: &[u8]| {
+            for record in LogReader::new(piece) {
+                match record {
+                    Record::Excluded { fingerprint, .. } => {
+                        excluded.insert(fingerprint);
+                    }
+                    Record::Queued { fingerprint, .. }
+                    | Record::Dropped { fingerprint, .. }
+                    | Record::Failed { fingerprint, .. }
+                        if excluded.contains(&fingerprint) =>
+                    {
+                        admitted.insert(fingerprint);
+                    }
+                    _ => {}
+                }
+            }
+        };
+        let _ = logs.ended(&mut take) && logs.urls(&mut take);
+        Self(admitted)
+    }
 }
 
 fn list_stored(
@@ -120,24 +195,4 @@ fn list_stored(
         std::mem::replace(&mut result, Ok(()))?;
     }
     Ok(stored)
-}
-
-/// Fingerprints that were queued or dropped at some time, which overrules an exclusion for how they were found.
-fn admitted(urls: &[Vec<u8>]) -> HashSet<u64> {
-    let mut any = HashSet::new();
-    let mut excluded = HashSet::new();
-    for record in urls.iter().flat_map(|chunk| LogReader::new(chunk)) {
-        match record {
-            Record::Excluded { fingerprint, .. } => {
-                excluded.insert(fingerprint);
-            }
-            Record::Queued { fingerprint, .. } | Record::Dropped { fingerprint, .. }
-                if excluded.contains(&fingerprint) =>
-            {
-                any.insert(fingerprint);
-            }
-            _ => {}
-        }
-    }
-    any
 }

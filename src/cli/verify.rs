@@ -85,27 +85,24 @@ fn no_crawl(dir: &Path) -> Error {
 
 /// Restores the newest checkpoint in memory, which compares its state hash, and compares its pages with the store's.
 fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
-    let Some(recovered) = checkpoint::recover(disk)? else {
-        return Err(no_crawl(dir));
-    };
-    if recovered.cut.epoch == 0 {
-        return Ok("no checkpoint was taken yet".into());
-    }
     // Policy does not matter for what is checked; the memory budget must not be what fails.
     let config = Config {
         concurrency: 1,
         memory: u64::MAX / 2,
         ..Config::default()
     };
-    let (frontier, _) = Frontier::restore(
-        &config,
-        &recovered.identity,
-        &recovered.cut,
-        &recovered.hosts,
-        &recovered.seen,
-        &recovered.urls,
-        recovered.cut.tick,
-    )?;
+    let found = checkpoint::recover_into(disk, &|_| {}, |it, logs| {
+        let (identity, cut) = (&it.identity, &it.cut);
+        (cut.epoch > 0)
+            .then(|| Frontier::restore(&config, identity, cut, &it.hosts, logs, cut.tick))
+            .transpose()
+    })?;
+    let Some((recovered, frontier)) = found else {
+        return Err(no_crawl(dir));
+    };
+    let Some((frontier, _)) = frontier else {
+        return Ok("no checkpoint was taken yet".into());
+    };
     let counters = frontier.counters();
     let stored = crate::store::Counters::decode(&recovered.mark.state);
     if stored.is_some_and(|s| s.pages != counters.pages) {

@@ -70,6 +70,9 @@ impl CheckpointStage {
         for delta in deltas.drain(..) {
             self.checkpointer.delta(delta)?;
         }
+        if let Some(remark) = self.checkpointer.take_remark() {
+            self.control.remark(remark);
+        }
         if let Some(durable) = self.checkpointer.turn(self.clock.now())? {
             work += 1;
             if self.durables.send(durable).is_err() {

@@ -41,12 +41,12 @@ pub struct Ended {
 }
 
 /// What is told while a crawl begins.
-pub trait Announce {
+pub trait Announce: Send {
     /// One line for the user.
     fn line(&mut self, text: &str);
 }
 
-impl<F: FnMut(&str)> Announce for F {
+impl<F: FnMut(&str) + Send> Announce for F {
     fn line(&mut self, text: &str) {
         self(text);
     }

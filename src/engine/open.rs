@@ -4,17 +4,17 @@
 //! anew in silence; what was restored, how old it is and what is redone is said.
 
 use super::Announce;
-use crate::checkpoint::{self, Checkpointer, DirDisk, Lock, Recovered, Sizes};
+use crate::checkpoint::{self, Checkpointer, DirDisk, Lock, Progress, Recovered, Sizes};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::CrawlIdentity;
-use crate::frontier::Frontier;
+use crate::frontier::{self, Frontier};
 use crate::protocol::url;
 use crate::store::{Settings, Store};
 use crate::telemetry::Restored;
-use crate::time::{Clock, wall_now};
-use std::sync::Arc;
+use crate::time::{Clock, SECOND, Tick, wall_now};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A crawl, ready to be wired.
 pub struct Opened {
@@ -34,15 +34,12 @@ pub fn open(config: &Config, announce: &mut dyn Announce) -> Result<Opened> {
         .map_err(|e| Error::io("cannot create the crawl directory", &config.dir, e))?;
     let lock = Lock::acquire(&config.dir)?;
     let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&config.dir)?);
-    let mut opened = match checkpoint::recover(&*disk)? {
+    let mut opened = match rebuild(config, &*disk, announce)? {
         None => create(config, disk, lock)?,
-        Some(_) if config.fresh => {
-            return Err(Error::usage(format!(
-                "--fresh: {} holds a crawl already; name another --dir, or leave --fresh out to go on with it",
-                config.dir.display()
-            )));
+        Some((recovered, None)) => begin_again(config, disk, lock, &recovered, announce)?,
+        Some((recovered, Some(rebuilt))) => {
+            go_on(config, disk, lock, &recovered, rebuilt, announce)?
         }
-        Some(recovered) => restore(config, disk, lock, recovered, announce)?,
     };
     seed(config, &mut opened, announce)?;
     Ok(opened)
@@ -81,30 +78,75 @@ fn new_identity() -> Result<CrawlIdentity> {
     })
 }
 
-fn restore(
+/// A frontier with its clock, and what was found.
+type Rebuilt = (Frontier, Clock, frontier::restore::Restored);
+
+/// Rebuilds the frontier of the crawl that lies there. Nothing in the outer option: there is none; nothing in the inner
+/// one: it has no checkpoint yet.
+fn rebuild(
+    config: &Config,
+    disk: &dyn Disk,
+    announce: &mut dyn Announce,
+) -> Result<Option<(Recovered, Option<Rebuilt>)>> {
+    let watch = Watch::new(announce);
+    checkpoint::recover_into(disk, &|progress| watch.tell(progress), |found, logs| {
+        if config.fresh {
+            return Err(Error::usage(format!(
+                "--fresh: {} holds a crawl already; name another --dir, or leave --fresh out to go on with it",
+                config.dir.display()
+            )));
+        }
+        if found.cut.epoch == 0 {
+            return Ok(None);
+        }
+        let clock = Clock::starting_at(found.cut.tick);
+        let (identity, now) = (&found.identity, clock.now());
+        let (frontier, restored) =
+            Frontier::restore(config, identity, &found.cut, &found.hosts, logs, now)?;
+        Ok(Some((frontier, clock, restored)))
+    })
+}
+
+/// Tells how far a long restore is, at most once a second.
+struct Watch<'a> {
+    clock: Clock,
+    told: Mutex<(Tick, &'a mut (dyn Announce + 'a))>,
+}
+
+impl<'a> Watch<'a> {
+    fn new(announce: &'a mut (dyn Announce + 'a)) -> Self {
+        Self {
+            clock: Clock::starting_at(0),
+            told: Mutex::new((0, announce)),
+        }
+    }
+
+    fn tell(&self, progress: Progress) {
+        let now = self.clock.now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if now >= told.0 + SECOND {
+            told.0 = now;
+            let percent = progress.done * 100 / progress.total.max(1);
+            told.1.line(&format!(
+                "restoring: {percent} % of {}",
+                bytesize::ByteSize(progress.total).display().iec()
+            ));
+        }
+    }
+}
+
+fn go_on(
     config: &Config,
     disk: Arc<dyn Disk>,
     lock: Lock,
-    recovered: Recovered,
+    recovered: &Recovered,
+    (mut frontier, clock, found): Rebuilt,
     announce: &mut dyn Announce,
 ) -> Result<Opened> {
     let identity = recovered.identity;
     let cut = &recovered.cut;
-    if cut.epoch == 0 {
-        return begin_again(config, disk, lock, &recovered, announce);
-    }
-    let clock = Clock::starting_at(cut.tick);
-    let (mut frontier, found) = Frontier::restore(
-        config,
-        &identity,
-        cut,
-        &recovered.hosts,
-        &recovered.seen,
-        &recovered.urls,
-        clock.now(),
-    )?;
     frontier.number_cuts_from(recovered.next_epoch);
-    let checkpointer = Checkpointer::resume(Arc::clone(&disk), &recovered, Sizes::default())?;
+    let checkpointer = Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?;
     let store = Store::reopen(disk, &identity, Settings::of(config), &recovered.mark)?;
     let age_s = wall_now().saturating_sub(cut.wall) as f64 / 1_000.0;
     let restored = Restored {

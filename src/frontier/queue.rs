@@ -102,6 +102,16 @@ impl Pool {
         queue.len += 1;
     }
 
+    /// A byte of the block that `queue` is appended to, for nothing but having it in the cache.
+    #[inline]
+    pub fn touch(&self, queue: &Queue) -> u8 {
+        let n = queue.last as usize;
+        self.chunks.get(n / CHUNK_BLOCKS).map_or(0, |chunk| {
+            let block = &chunk[n % CHUNK_BLOCKS];
+            block.text[usize::from(queue.write_at).min(BLOCK_TEXT - 1)]
+        })
+    }
+
     /// Takes the first URL of `queue` into `item`, reusing its buffer; false if there is none.
     pub fn pop(&mut self, queue: &mut Queue, item: &mut Queued) -> bool {
         if queue.len == 0 {

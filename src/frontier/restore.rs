@@ -1,9 +1,17 @@
 //! From a checkpoint back to a frontier: rebuild what is derived, requeue what was in flight, compare the state hash.
+//!
+//! What must hold:
+//! * the logs are taken in piece by piece and never lie in memory whole, so a restore needs no more memory than the crawl;
+//! * fingerprints and queues are rebuilt side by side (they share nothing), with the same result as one after the other;
+//! * what is rebuilt has the state hash of the cut, or there is no frontier.
+//!
+//! Deliberately absent: files and their checksums, which are the business of whoever implements [`Logs`].
 
 use super::cut::State;
 use super::hosts::{Hosts, RobotsState};
 use super::log::{Reader, Record};
 use super::queue::Queued;
+use super::seen::SeenSet;
 use super::{Frontier, InFlight, Live, journal};
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -11,6 +19,51 @@ use crate::event::{CrawlIdentity, Cut};
 use crate::protocol::robots::Rules;
 use crate::time::Tick;
 use std::collections::HashSet;
+
+/// Known URLs from which a second thread is worth its start.
+const THREADS_URLS_MIN: u64 = 1 << 18;
+/// Queued URLs whose hosts are looked up together.
+const BATCH: usize = 64;
+
+/// Where a restore takes the logs from.
+pub trait Logs: Sync {
+    /// Hands all fingerprints to `take`, in order of discovery, in pieces. False: the log could not be read to its end.
+    fn seen(&self, take: &mut dyn FnMut(&[u64])) -> bool;
+    /// Hands all URL records to `take`, in order, in pieces of whole records. False: the log could not be read to its
+    /// end.
+    fn urls(&self, take: &mut dyn FnMut(&[u8])) -> bool;
+}
+
+/// Logs that lie in memory.
+#[derive(Clone, Debug, Default)]
+pub struct InMemory {
+    /// Fingerprints.
+    pub seen: Vec<Vec<u64>>,
+    /// URL records.
+    pub urls: Vec<Vec<u8>>,
+}
+
+impl InMemory {
+    /// A copy of `logs`; `None` where they could not be read.
+    pub fn of(logs: &dyn Logs) -> Option<Self> {
+        let mut all = Self::default();
+        let whole = logs.seen(&mut |piece| all.seen.push(piece.to_vec()))
+            && logs.urls(&mut |piece| all.urls.push(piece.to_vec()));
+        whole.then_some(all)
+    }
+}
+
+impl Logs for InMemory {
+    fn seen(&self, take: &mut dyn FnMut(&[u64])) -> bool {
+        self.seen.iter().for_each(|piece| take(piece));
+        true
+    }
+
+    fn urls(&self, take: &mut dyn FnMut(&[u8])) -> bool {
+        self.urls.iter().for_each(|piece| take(piece));
+        true
+    }
+}
 
 /// What a restore found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,29 +81,48 @@ fn damaged(what: &str) -> Error {
 }
 
 impl Frontier {
-    /// The frontier as it stood at `cut`, with what was in flight back in the queues.
+    /// The frontier as it stood at `cut`, with what was in flight back in the queues. `logs` end at the cut; `image` is
+    /// the host image.
     ///
-    /// `seen` and `urls` are the logs up to the cut, in order; `image` is the host image. Fails where they contradict
-    /// each other or the cut's state hash.
+    /// # Errors
+    /// Where they contradict each other or the cut's state hash, or could not be read.
     pub fn restore(
         config: &Config,
         identity: &CrawlIdentity,
         cut: &Cut,
         image: &[u8],
-        seen: &[impl AsRef<[u64]>],
-        urls: &[impl AsRef<[u8]>],
+        logs: &dyn Logs,
         now: Tick,
     ) -> Result<(Self, Restored)> {
         let state = State::decode(&cut.state).ok_or_else(|| damaged("unreadable state"))?;
         let mut frontier = Self::new(config, identity)?;
-        frontier.rebuild_seen(seen, cut)?;
         frontier.hosts = Hosts::restore(image, state.hosts as usize);
         frontier.journal.urls_len = cut.urls_len;
         frontier.journal.epoch = cut.epoch;
         frontier.counters = state.counters.clone();
         frontier.mimes = state.mimes.clone();
-        let in_flight: HashSet<InFlight> = state.in_flight.iter().copied().collect();
-        let again = frontier.rebuild_queues(urls, &in_flight)?;
+        let bytes_max = frontier.seen_bytes_max;
+        let mut rebuild = Rebuild::new(&mut frontier, &state);
+        let (seen, queues) = if cut.seen_len >= THREADS_URLS_MIN {
+            std::thread::scope(|scope| {
+                let seen = scope.spawn(|| rebuild_seen(logs, cut.seen_len, bytes_max));
+                let queues = rebuild.run(logs);
+                let seen = seen.join().unwrap_or_else(|panic| {
+                    std::panic::resume_unwind(panic);
+                });
+                (seen, queues)
+            })
+        } else {
+            (
+                rebuild_seen(logs, cut.seen_len, bytes_max),
+                rebuild.run(logs),
+            )
+        };
+        let again = rebuild.again;
+        queues?;
+        (frontier.seen, frontier.journal.seen_sum) = seen?;
+        frontier.journal.seen_len = cut.seen_len;
+        frontier.forget_stale_rules();
         frontier.compare(&state, cut, &again)?;
         let restored = Restored {
             urls: frontier.counters.discovered,
@@ -61,96 +133,6 @@ impl Frontier {
             frontier.wake(host as u32, now);
         }
         Ok((frontier, restored))
-    }
-
-    fn rebuild_seen(&mut self, seen: &[impl AsRef<[u64]>], cut: &Cut) -> Result<()> {
-        let known: usize = seen.iter().map(|chunk| chunk.as_ref().len()).sum();
-        if known as u64 != cut.seen_len {
-            return Err(damaged("the seen log has another length than the cut says"));
-        }
-        let bytes_max = self.seen_bytes_max;
-        self.seen = super::seen::SeenSet::new(known, bytes_max);
-        let mut sum = 0u64;
-        for fingerprint in seen.iter().flat_map(|chunk| chunk.as_ref()) {
-            if *fingerprint == 0 || self.seen.is_full() {
-                return Err(damaged("the seen log holds what it cannot hold"));
-            }
-            self.seen.insert(*fingerprint);
-            sum = sum.wrapping_add(journal::spread(*fingerprint));
-        }
-        self.journal.seen_sum = sum;
-        self.journal.seen_len = known as u64;
-        Ok(())
-    }
-
-    /// Reads the URL log: names, rules, scope, and the URLs that are still to do. Returns those in flight at the cut.
-    fn rebuild_queues(
-        &mut self,
-        urls: &[impl AsRef<[u8]>],
-        in_flight: &HashSet<InFlight>,
-    ) -> Result<Vec<(u32, Queued)>> {
-        let mut again = Vec::new();
-        let mut item = Queued::default();
-        for chunk in urls {
-            let mut reader = Reader::new(chunk.as_ref());
-            for record in reader.by_ref() {
-                match record {
-                    Record::Host { origin } => {
-                        let key = self.fingerprinter.of(origin);
-                        if !self.hosts.restore_name(key, origin) {
-                            return Err(damaged("more hosts named than recorded"));
-                        }
-                        self.live.push(Live::default());
-                    }
-                    Record::Queued { host, .. } | Record::Rules { host, .. }
-                        if host as usize >= self.live.len() =>
-                    {
-                        return Err(damaged("a URL of a host that was not named"));
-                    }
-                    Record::Queued {
-                        host,
-                        seq,
-                        fingerprint,
-                        depth,
-                        kind,
-                        redirects,
-                        tries,
-                        target,
-                    } => {
-                        let on_its_way = in_flight.contains(&InFlight { host, seq });
-                        if !on_its_way && seq < self.hosts.get(host).popped {
-                            continue;
-                        }
-                        item.fingerprint = fingerprint;
-                        item.depth = depth;
-                        item.kind = kind;
-                        item.redirects = redirects;
-                        item.tries = tries;
-                        item.target.clear();
-                        item.target.extend_from_slice(target);
-                        if on_its_way {
-                            again.push((host, item.clone()));
-                        } else {
-                            let queue = &mut self.live[host as usize].queue;
-                            self.queues.push(queue, &item);
-                            self.journal.open(fingerprint);
-                        }
-                    }
-                    Record::Rules { host, rules } => {
-                        self.live[host as usize].rules = Rules::decode(rules).map(Box::new);
-                    }
-                    Record::Scope { name } => {
-                        self.policy.restore_name(&String::from_utf8_lossy(name));
-                    }
-                    Record::Excluded { .. } | Record::Dropped { .. } | Record::Failed { .. } => {}
-                }
-            }
-            if reader.unread() > 0 {
-                return Err(damaged("a URL log record that is not whole"));
-            }
-        }
-        self.forget_stale_rules();
-        Ok(again)
     }
 
     /// A host whose robots.txt was replaced by one without rules keeps none.
@@ -191,5 +173,173 @@ impl Frontier {
         for (host, item) in again {
             self.enqueue(host, &item, now);
         }
+    }
+}
+
+/// The seen set of `known` fingerprints, and their sum.
+fn rebuild_seen(logs: &dyn Logs, known: u64, bytes_max: usize) -> Result<(SeenSet, u64)> {
+    let mut set = SeenSet::new(known as usize, bytes_max);
+    let (mut sum, mut len, mut fits) = (0u64, 0u64, true);
+    let whole = logs.seen(&mut |piece| {
+        len += piece.len() as u64;
+        fits = fits && set.extend(piece);
+        sum = piece
+            .iter()
+            .fold(sum, |sum, f| sum.wrapping_add(journal::spread(*f)));
+    });
+    if !fits {
+        return Err(damaged(
+            "the seen log holds what it cannot hold, or more than fits into a fifth of --memory",
+        ));
+    }
+    if !whole || len != known {
+        return Err(damaged("the seen log has another length than the cut says"));
+    }
+    Ok((set, sum))
+}
+
+/// A URL that is still to do, as its record says; the text lies in the piece that is read.
+struct Waiting<'a> {
+    host: u32,
+    fingerprint: u64,
+    depth: u16,
+    kind: u8,
+    redirects: u8,
+    tries: u8,
+    target: &'a [u8],
+}
+
+/// Reads the URL log: names, rules, scope, and the URLs that are still to do.
+struct Rebuild<'a> {
+    frontier: &'a mut Frontier,
+    in_flight: HashSet<InFlight>,
+    /// Those in flight at the cut.
+    again: Vec<(u32, Queued)>,
+    item: Queued,
+}
+
+impl<'a> Rebuild<'a> {
+    fn new(frontier: &'a mut Frontier, state: &State) -> Self {
+        frontier.live.reserve(state.hosts as usize);
+        Self {
+            frontier,
+            in_flight: state.in_flight.iter().copied().collect(),
+            again: Vec::new(),
+            item: Queued::default(),
+        }
+    }
+
+    fn run(&mut self, logs: &dyn Logs) -> Result<()> {
+        let mut flaw = None;
+        let whole = logs.urls(&mut |piece| {
+            if flaw.is_none() {
+                flaw = self.piece(piece).err();
+            }
+        });
+        match flaw {
+            Some(flaw) => Err(flaw),
+            None if !whole => Err(damaged("the URL log cannot be read")),
+            None => Ok(()),
+        }
+    }
+
+    fn piece(&mut self, piece: &[u8]) -> Result<()> {
+        let mut waiting = Vec::with_capacity(BATCH);
+        let mut reader = Reader::new(piece);
+        for record in reader.by_ref() {
+            match record {
+                Record::Host { origin } => {
+                    let key = self.frontier.fingerprinter.of(origin);
+                    if !self.frontier.hosts.restore_name(key, origin) {
+                        return Err(damaged("more hosts named than recorded"));
+                    }
+                    self.frontier.live.push(Live::default());
+                }
+                Record::Queued { host, .. } | Record::Rules { host, .. }
+                    if host as usize >= self.frontier.live.len() =>
+                {
+                    return Err(damaged("a URL of a host that was not named"));
+                }
+                Record::Queued {
+                    host,
+                    seq,
+                    fingerprint,
+                    depth,
+                    kind,
+                    redirects,
+                    tries,
+                    target,
+                } => {
+                    let it = Waiting {
+                        host,
+                        fingerprint,
+                        depth,
+                        kind,
+                        redirects,
+                        tries,
+                        target,
+                    };
+                    if seq >= self.frontier.hosts.get(host).popped {
+                        waiting.push(it);
+                        if waiting.len() == BATCH {
+                            self.queue(&mut waiting);
+                        }
+                    } else if self.in_flight.contains(&InFlight { host, seq }) {
+                        self.again.push((host, it.to_queued()));
+                    }
+                }
+                Record::Rules { host, rules } => {
+                    self.frontier.live[host as usize].rules = Rules::decode(rules).map(Box::new);
+                }
+                Record::Scope { name } => {
+                    self.frontier
+                        .policy
+                        .restore_name(&String::from_utf8_lossy(name));
+                }
+                Record::Excluded { .. } | Record::Dropped { .. } | Record::Failed { .. } => {}
+            }
+        }
+        self.queue(&mut waiting);
+        match reader.unread() {
+            0 => Ok(()),
+            _ => Err(damaged("a URL log record that is not whole")),
+        }
+    }
+
+    /// Queues a batch. The ends of all its queues are touched first, so that the waits for memory overlap.
+    fn queue(&mut self, waiting: &mut Vec<Waiting<'_>>) {
+        let Frontier {
+            live,
+            queues,
+            journal,
+            ..
+        } = &mut *self.frontier;
+        let touched = waiting.iter().fold(0, |sum, it| {
+            sum ^ queues.touch(&live[it.host as usize].queue)
+        });
+        std::hint::black_box(touched);
+        for it in waiting.drain(..) {
+            it.fill(&mut self.item);
+            queues.push(&mut live[it.host as usize].queue, &self.item);
+            journal.open(it.fingerprint);
+        }
+    }
+}
+
+impl Waiting<'_> {
+    fn fill(&self, item: &mut Queued) {
+        item.fingerprint = self.fingerprint;
+        item.depth = self.depth;
+        item.kind = self.kind;
+        item.redirects = self.redirects;
+        item.tries = self.tries;
+        item.target.clear();
+        item.target.extend_from_slice(self.target);
+    }
+
+    fn to_queued(&self) -> Queued {
+        let mut item = Queued::default();
+        self.fill(&mut item);
+        item
     }
 }

@@ -64,17 +64,15 @@ impl Kept {
         self.urls.truncate(self.at.1);
     }
 
+    fn logs(&self) -> restore::InMemory {
+        restore::InMemory {
+            seen: self.seen.clone(),
+            urls: self.urls.clone(),
+        }
+    }
+
     fn restore(&self, config: &Config, now: Tick) -> (Frontier, restore::Restored) {
-        Frontier::restore(
-            config,
-            &IDENTITY,
-            &self.cut,
-            &self.image,
-            &self.seen,
-            &self.urls,
-            now,
-        )
-        .unwrap()
+        Frontier::restore(config, &IDENTITY, &self.cut, &self.image, &self.logs(), now).unwrap()
     }
 }
 
@@ -332,8 +330,7 @@ fn a_contradiction_is_refused() {
         &IDENTITY,
         &other.cut,
         &other.image,
-        &other.seen,
-        &other.urls,
+        &other.logs(),
         0,
     );
     assert!(restored.is_err_and(|e| e.to_string().contains("state hash")));
@@ -345,8 +342,7 @@ fn a_contradiction_is_refused() {
             &IDENTITY,
             &other.cut,
             &other.image,
-            &other.seen,
-            &other.urls,
+            &other.logs(),
             0,
         )
         .is_err()

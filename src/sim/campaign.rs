@@ -45,6 +45,8 @@ pub struct Figures {
     pub restores_of_nothing: u64,
     /// Restores that took an older checkpoint because the newer could not be read (`EIO`).
     pub fallbacks: u64,
+    /// Compactions of the URL log that took effect.
+    pub compactions: u64,
     /// Faults that were met, by kind.
     pub faults: BTreeMap<&'static str, u64>,
     /// Clean stops after which nothing was redone.
@@ -69,6 +71,7 @@ impl Figures {
         self.restores += other.restores;
         self.restores_of_nothing += other.restores_of_nothing;
         self.fallbacks += other.fallbacks;
+        self.compactions += other.compactions;
         self.clean_stops += other.clean_stops;
         self.redone += other.redone;
         self.redo_worst = self.redo_worst.max(other.redo_worst);
@@ -112,7 +115,8 @@ impl fmt::Display for Figures {
         )?;
         writeln!(
             f,
-            "{} pages redone, {:.2} s of work at the worst; {:.1} h of crawl time",
+            "{} compactions; {} pages redone, {:.2} s of work at the worst; {:.1} h of crawl time",
+            self.compactions,
             self.redone,
             self.redo_worst as f64 / SECOND as f64,
             self.simulated as f64 / SECOND as f64 / 3_600.0
@@ -375,7 +379,10 @@ impl Campaign {
             elapsed: &mut crawl.elapsed,
         };
         let mut process = Process::new(pieces, &self.identity, &mut outside, Dice::new(life));
+        let mut compactions = 0;
         while !process.is_over() {
+            self.figures.compactions += process.compactions - compactions;
+            compactions = process.compactions;
             crawl.turns += 1;
             if crawl.turns > TURNS_MAX {
                 return Err("the crawl does not end".into());

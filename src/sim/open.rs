@@ -9,6 +9,7 @@ use crate::checkpoint::{self, Checkpointer, Recovered};
 use crate::disk::Disk;
 use crate::event::CrawlIdentity;
 use crate::frontier::Frontier;
+use crate::frontier::restore::Restored;
 use crate::protocol::url;
 use crate::store::{self, Store};
 use crate::time::Tick;
@@ -61,12 +62,18 @@ pub fn open(
 ) -> Result<Pieces, Death> {
     let shared: Arc<dyn Disk> = Arc::new(disk.clone());
     let wrong = |complaint: Complaint| Death::Wrong(complaint);
-    let mut pieces = match checkpoint::recover(disk)? {
+    let found = checkpoint::recover_into(disk, &|_| {}, |it, logs| {
+        let (identity, cut) = (&it.identity, &it.cut);
+        (cut.epoch > 0)
+            .then(|| Frontier::restore(&settings.config, identity, cut, &it.hosts, logs, cut.tick))
+            .transpose()
+    })?;
+    let mut pieces = match found {
         None if !terms.may_be_empty => {
             return Err(wrong("the crawl is gone: the directory looks new".into()));
         }
         None => create(disk, shared, settings, identity)?,
-        Some(recovered) => {
+        Some((recovered, rebuilt)) => {
             let epoch = recovered.cut.epoch;
             if recovered.identity != *identity {
                 return Err(wrong("another identity is restored".into()));
@@ -77,9 +84,9 @@ pub fn open(
             oracle
                 .check_epoch(&recovered, terms.fallback)
                 .map_err(wrong)?;
-            match epoch {
-                0 => begin_again(shared, settings, &recovered)?,
-                _ => restore(disk, shared, settings, oracle, &recovered)?,
+            match rebuilt {
+                None => begin_again(shared, settings, &recovered)?,
+                Some(rebuilt) => go_on(disk, shared, settings, oracle, &recovered, rebuilt)?,
             }
         }
     };
@@ -142,23 +149,15 @@ fn begin_again(
     })
 }
 
-fn restore(
+fn go_on(
     disk: &SimDisk,
     shared: Arc<dyn Disk>,
     settings: &Settings,
     oracle: &Oracle,
     recovered: &Recovered,
+    (mut frontier, found): (Frontier, Restored),
 ) -> Result<Pieces, Death> {
     let (identity, cut) = (&recovered.identity, &recovered.cut);
-    let (mut frontier, found) = Frontier::restore(
-        &settings.config,
-        identity,
-        cut,
-        &recovered.hosts,
-        &recovered.seen,
-        &recovered.urls,
-        cut.tick,
-    )?;
     frontier.number_cuts_from(recovered.next_epoch);
     let checkpointer = Checkpointer::resume(Arc::clone(&shared), recovered, settings.sizes)?;
     let store = Store::reopen(shared, identity, of_store(settings), &recovered.mark)?;

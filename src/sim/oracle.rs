@@ -5,18 +5,21 @@
 //! * what is restored is one of the cuts, with its hash and time, and not older than the newest durable one;
 //! * the store holds exactly the commits before that cut, in order, each with a whole frame: nothing lost, nothing twice;
 //! * every URL of the log is in exactly one place: still to do, stored, failed, excluded or dropped; the counters say the
-//!   same, and they balance.
+//!   same, and they balance;
+//! * a compacted log says what the log said that the frontier wrote: all hosts, all that is to do, all that has ended, in
+//!   the same order.
 //!
 //! Deliberately absent: bodies. A frame's own checksum vouches for what is in it.
 
-use super::disk::SimDisk;
+use super::disk::{Eyes, SimDisk};
 use crate::checkpoint::Recovered;
 use crate::disk::Disk;
-use crate::event::{Job, Mark, Outcome, Page};
+use crate::event::{Delta, Job, Mark, Outcome, Page};
 use crate::frontier::Frontier;
 use crate::frontier::cut::State;
-use crate::frontier::hosts::{HostRecord, RECORD_BYTES};
+use crate::frontier::hosts::{HostRecord, RECORD_BYTES, RobotsState};
 use crate::frontier::log::{Reader, Record};
+use crate::frontier::restore::Logs as _;
 use crate::protocol::zframe::Header;
 use crate::store::index::{HEADER_BYTES, Scan};
 use crate::store::{Kind, Part};
@@ -50,6 +53,8 @@ struct CutFacts {
     tick: Tick,
     /// Commits that belong to it.
     commits: usize,
+    /// Bytes of URL records that belong to it.
+    urls: usize,
 }
 
 /// A commit that has something to store.
@@ -67,6 +72,8 @@ pub struct Oracle {
     commits: Vec<Committed>,
     /// URLs among the commits, robots.txt apart.
     stored: HashSet<Vec<u8>>,
+    /// All URL records, as the frontier wrote them.
+    url_log: Vec<u8>,
     /// Whether the crawl's identity was reported durable.
     begun: bool,
 }
@@ -97,6 +104,7 @@ impl Oracle {
             hash,
             tick,
             commits: usize::MAX,
+            urls: usize::MAX,
         };
         self.cuts.insert(epoch, facts);
     }
@@ -105,6 +113,19 @@ impl Oracle {
     pub fn marker(&mut self, epoch: u64) {
         if let Some(facts) = self.cuts.get_mut(&epoch) {
             facts.commits = self.commits.len();
+        }
+    }
+
+    /// A delta went to the checkpointer.
+    pub fn delta(&mut self, delta: &Delta) {
+        match delta {
+            Delta::Urls(records) => self.url_log.extend_from_slice(records),
+            Delta::Cut(cut) => {
+                if let Some(facts) = self.cuts.get_mut(&cut.epoch) {
+                    facts.urls = self.url_log.len();
+                }
+            }
+            _ => {}
         }
     }
 
@@ -144,7 +165,9 @@ impl Oracle {
     pub fn back_to(&mut self, epoch: u64) -> usize {
         self.cuts.retain(|e, _| *e <= epoch);
         self.durable = epoch;
-        let kept = self.cuts.get(&epoch).map_or(0, |facts| facts.commits);
+        let facts = self.cuts.get(&epoch);
+        let kept = facts.map_or(0, |facts| facts.commits);
+        self.url_log.truncate(facts.map_or(0, |facts| facts.urls));
         let redone = self.commits.split_off(kept);
         for commit in redone.iter().filter(|c| !c.robots) {
             self.stored.remove(&commit.url);
@@ -185,7 +208,9 @@ impl Oracle {
             return Err(format!("checkpoint {epoch}: another state than was cut"));
         }
         let ends = self.check_store(disk, &recovered.mark, facts.commits)?;
-        let checked = check_urls(recovered, ends)?;
+        let written = self.url_log.get(..facts.urls).ok_or("no such log")?;
+        let checked = check_urls(recovered, written, ends)?;
+        check_logs(disk, recovered, written)?;
         check_counters(frontier, &checked)?;
         Ok(checked)
     }
@@ -252,14 +277,8 @@ impl Oracle {
 }
 
 /// Follows every URL of the log to where it is.
-fn check_urls(recovered: &Recovered, mut ends: Ends) -> Result<Checked, Complaint> {
-    let state = State::decode(&recovered.cut.state).ok_or("the state cannot be read")?;
-    let in_flight: HashSet<(u32, u32)> = state.in_flight.iter().map(|i| (i.host, i.seq)).collect();
-    let popped = |host: u32| {
-        let at = host as usize * RECORD_BYTES;
-        let record = recovered.hosts.get(at..at + RECORD_BYTES);
-        record.map_or(0, |bytes| HostRecord::decode(bytes).popped)
-    };
+fn check_urls(recovered: &Recovered, written: &[u8], mut ends: Ends) -> Result<Checked, Complaint> {
+    let is_open = open_urls(recovered)?;
     let mut names: Vec<Vec<u8>> = Vec::new();
     let mut open: HashSet<Vec<u8>> = HashSet::new();
     let mut queued: HashSet<Vec<u8>> = HashSet::new();
@@ -269,7 +288,7 @@ fn check_urls(recovered: &Recovered, mut ends: Ends) -> Result<Checked, Complain
         None => Ok(()),
         Some(before) => Err(format!("{} has two ends, one is {before:?}", text(url))),
     };
-    for record in recovered.urls.iter().flat_map(|chunk| Reader::new(chunk)) {
+    for record in Reader::new(written) {
         match record {
             Record::Host { origin } => names.push(origin.to_vec()),
             Record::Queued {
@@ -278,8 +297,7 @@ fn check_urls(recovered: &Recovered, mut ends: Ends) -> Result<Checked, Complain
                 let name = names.get(host as usize).ok_or("a URL of no host")?;
                 let url = [name, target].concat();
                 early.remove(&url);
-                let to_do = seq >= popped(host) || in_flight.contains(&(host, seq));
-                if to_do && !open.insert(url.clone()) {
+                if is_open(host, seq) && !open.insert(url.clone()) {
                     return Err(format!("{} is to do twice", text(&url)));
                 }
                 queued.insert(url);
@@ -316,6 +334,72 @@ fn check_urls(recovered: &Recovered, mut ends: Ends) -> Result<Checked, Complain
         ends,
         open: open.len(),
     })
+}
+
+/// Which URL of which host is to do at a checkpoint.
+fn open_urls(recovered: &Recovered) -> Result<impl Fn(u32, u32) -> bool, Complaint> {
+    let state = State::decode(&recovered.cut.state).ok_or("the state cannot be read")?;
+    let in_flight: HashSet<(u32, u32)> = state.in_flight.iter().map(|i| (i.host, i.seq)).collect();
+    Ok(move |host, seq| {
+        let record = record_of(recovered, host);
+        seq >= record.map_or(0, |it| it.popped) || in_flight.contains(&(host, seq))
+    })
+}
+
+fn record_of(recovered: &Recovered, host: u32) -> Option<HostRecord> {
+    let at = host as usize * RECORD_BYTES;
+    let record = recovered.hosts.get(at..at + RECORD_BYTES)?;
+    Some(HostRecord::decode(record))
+}
+
+/// Whether the logs as restored say what was written, whatever a compaction left out.
+fn check_logs(disk: &SimDisk, recovered: &Recovered, written: &[u8]) -> Result<(), Complaint> {
+    let eyes = Eyes(disk);
+    let logs = recovered.logs(&eyes);
+    let (mut ended, mut urls) = (Vec::new(), Vec::new());
+    let whole = logs.ended(&mut |piece| ended.extend_from_slice(piece))
+        && logs.urls(&mut |piece| urls.extend_from_slice(piece));
+    if !whole {
+        return Err("the logs cannot be read a second time".into());
+    }
+    let is_open = open_urls(recovered)?;
+    let stays = |record: &Record<'_>| match *record {
+        Record::Host { .. } | Record::Scope { .. } => true,
+        Record::Queued { host, seq, .. } => is_open(host, seq),
+        _ => false,
+    };
+    let is_end = |record: &Record<'_>| {
+        matches!(
+            record,
+            Record::Excluded { .. } | Record::Dropped { .. } | Record::Failed { .. }
+        )
+    };
+    if !Reader::new(written)
+        .filter(stays)
+        .eq(Reader::new(&urls).filter(stays))
+    {
+        return Err("another frontier in the compacted log than was written".into());
+    }
+    if !(Reader::new(written).filter(is_end))
+        .eq(Reader::new(&ended).chain(Reader::new(&urls).filter(is_end)))
+    {
+        return Err("another list of what has ended than was written".into());
+    }
+    let rules = |log: &[u8]| -> HashMap<u32, Vec<u8>> {
+        Reader::new(log)
+            .filter_map(|record| match record {
+                Record::Rules { host, rules } => Some((host, rules.to_vec())),
+                _ => None,
+            })
+            .filter(|(host, _)| {
+                record_of(recovered, *host).is_some_and(|it| it.robots == RobotsState::Rules)
+            })
+            .collect()
+    };
+    if rules(written) != rules(&urls) {
+        return Err("other robots rules than were written".into());
+    }
+    Ok(())
 }
 
 /// Whether the counters say what the log and the store say.

@@ -89,6 +89,8 @@ pub struct Process {
     returns: VecDeque<Box<Page>>,
     commits: VecDeque<Commit>,
     deltas: VecDeque<Delta>,
+    /// Compactions of this life that took effect.
+    pub compactions: u64,
     notes: VecDeque<StoreNote>,
     durables: VecDeque<Durable>,
     /// Until when the checkpointer syncs.
@@ -137,6 +139,7 @@ impl Process {
             returns: VecDeque::new(),
             commits: VecDeque::new(),
             deltas: VecDeque::new(),
+            compactions: 0,
             notes: VecDeque::new(),
             durables: VecDeque::new(),
             syncs_until: 0,
@@ -350,6 +353,7 @@ impl Process {
             let Some(delta) = self.frontier.next_delta() else {
                 break;
             };
+            outside.oracle.delta(&delta);
             self.deltas.push_back(delta);
         }
         Ok(())
@@ -405,6 +409,7 @@ impl Process {
         let busy = self.checkpointer.busy();
         if let Some(durable) = self.checkpointer.turn(self.now)? {
             outside.oracle.durable(durable.epoch);
+            self.compactions = durable.compacted.1;
             self.note_trace(b"durable", durable.epoch ^ durable.durable_tick);
             self.durables.push_back(durable);
         }

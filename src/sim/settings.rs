@@ -49,6 +49,7 @@ impl Settings {
         let sizes = Sizes {
             seen: log(&mut dice),
             urls: log(&mut dice),
+            compact_at: [1, 8 << 10, 64 << 10, u64::MAX][dice.apart(2).below(4) as usize],
         };
         let any = dice.one_in(3);
         let config = Config {

@@ -15,6 +15,7 @@
 //!
 //! Deliberately absent: threads, channels, clocks, retries.
 
+mod compacting;
 mod start;
 mod steps;
 
@@ -28,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::event::{BLOCK_BYTES, Cut, Delta, Mark, StoreNote};
 use crate::limits;
 use crate::time::Tick;
+use compacting::Compacting;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -39,8 +41,10 @@ const IMAGE_BLOCKS_MIN: u64 = 64;
 pub struct Sizes {
     /// Of the log of fingerprints.
     pub seen: LogSizes,
-    /// Of the log of URL records.
+    /// Of the log of URL records and of its base.
     pub urls: LogSizes,
+    /// Bytes of URL records that must have been logged since the last compaction for another one.
+    pub compact_at: u64,
 }
 
 impl Default for Sizes {
@@ -54,6 +58,7 @@ impl Default for Sizes {
                 first: limits::URLS_LOG_FIRST_BYTES,
                 max: limits::URLS_LOG_BYTES,
             },
+            compact_at: limits::COMPACT_BYTES_MIN,
         }
     }
 }
@@ -71,6 +76,8 @@ pub struct Durable {
     pub bytes: u64,
     /// From its first step to `durable_tick`, ticks.
     pub duration: Tick,
+    /// Bytes written by compactions in this run so far, and how many of them took effect.
+    pub compacted: (u64, u64),
 }
 
 /// A cut whose checkpoint is not begun.
@@ -120,8 +127,11 @@ pub struct Checkpointer {
     checksum: u64,
     /// No cut may have this number or a smaller one.
     last_epoch: u64,
+    sizes: Sizes,
     seen: Log,
     urls: Log,
+    ended: Log,
+    compacting: Compacting,
     shadow: Shadow,
     /// By slot.
     images: [Option<ImageFile>; 2],
@@ -336,7 +346,7 @@ impl Checkpointer {
         for image in self.images.iter_mut().flatten() {
             image.behind.extend(&changed);
         }
-        let generation = Generation {
+        let mut generation = Generation {
             epoch: p.cut.epoch,
             tick: p.cut.tick,
             wall: p.cut.wall,
@@ -346,6 +356,8 @@ impl Checkpointer {
             urls_len: p.cut.urls_len,
             seen: p.seen,
             urls: p.urls,
+            base: self.durable.base,
+            ended: self.durable.ended,
             image: Named::default(),
             state: Named::default(),
             mark_epoch: mark.epoch,
@@ -356,6 +368,10 @@ impl Checkpointer {
             predecessor: self.checksum,
             identity: self.durable.identity,
         };
+        if let Some(base) = self.compacting.replacement {
+            generation.base = base;
+            generation.ended = self.ended.position();
+        }
         self.work = Some(Work {
             generation,
             cut: p.cut,
@@ -375,14 +391,16 @@ impl Checkpointer {
         mark
     }
 
-    /// With nothing else to do: allocates the next log files, removes one file that nothing names.
+    /// With nothing else to do: allocates the next log files, removes one file that nothing names, or compacts a little.
     fn tidy(&mut self) {
         if self.seen.prepare(&*self.disk) || self.urls.prepare(&*self.disk) {
             return;
         }
         if let Some(name) = self.retired.pop() {
             let _ = self.disk.remove(&name); // only space is lost, and the next restore finds it
+            return;
         }
+        self.compact();
     }
 }
 

@@ -3,6 +3,7 @@
 //! What must hold: a directory that holds a crawl is never begun anew; of a restored generation nothing is changed, and a
 //! newer one that was given up is withdrawn before anything else is done.
 
+use super::compacting::Compacting;
 use super::{Checkpointer, Sizes, write_page};
 use crate::checkpoint::blob::{StateFile, state_name};
 use crate::checkpoint::image::{ImageFile, Shadow, image_name};
@@ -31,9 +32,7 @@ impl Checkpointer {
         let durable = Generation::genesis(identity);
         let (page, checksum) = durable.encode(0);
         write_page(&mut *manifest, 0, &page)?;
-        let seen = Log::new(Kind::Seen, identity.id, sizes.seen);
-        let urls = Log::new(Kind::Urls, identity.id, sizes.urls);
-        Ok(Self::with(disk, manifest, durable, checksum, seen, urls))
+        Ok(Self::with(disk, manifest, durable, checksum, sizes))
     }
 
     /// Goes on after [`crate::checkpoint::recover()`]; to be called before the store is reopened. A newer generation that was not
@@ -47,15 +46,18 @@ impl Checkpointer {
             .open(MANIFEST, Access::Mapped)
             .map_err(|e| Error::io("cannot open", MANIFEST, e))?;
         let durable = root.generation.clone();
-        let (epoch, id) = (durable.epoch, durable.identity.id);
+        let epoch = durable.epoch;
         if root.withdraw_other {
             let page = withdrawal(1 - root.slot, &durable.identity, from.next_epoch - 1);
             write_page(&mut *manifest, 1 - root.slot, &page)?;
         }
-        let seen = Log::new(Kind::Seen, id, sizes.seen).resume(&*disk, durable.seen, epoch)?;
-        let urls = Log::new(Kind::Urls, id, sizes.urls).resume(&*disk, durable.urls, epoch)?;
-        let (image, state) = (durable.image, durable.state);
-        let mut this = Self::with(disk, manifest, durable, root.checksum, seen, urls);
+        let named = durable.clone();
+        let mut this = Self::with(disk, manifest, durable, root.checksum, sizes);
+        this.seen = this.seen.resume(&*this.disk, named.seen, epoch)?;
+        this.urls = this.urls.resume(&*this.disk, named.urls, epoch)?;
+        this.ended = this.ended.resume(&*this.disk, named.ended, epoch)?;
+        this.compacting.durable(from.cut.state.clone());
+        let (image, state) = (named.image, named.state);
         this.slot = root.slot;
         this.last_epoch = from.next_epoch - 1;
         this.shadow = Shadow::new(from.hosts.clone());
@@ -76,9 +78,9 @@ impl Checkpointer {
         manifest: Box<dyn DiskFile>,
         durable: Generation,
         checksum: u64,
-        seen: Log,
-        urls: Log,
+        sizes: Sizes,
     ) -> Self {
+        let id = durable.identity.id;
         Self {
             disk,
             manifest,
@@ -86,8 +88,11 @@ impl Checkpointer {
             durable,
             slot: 0,
             checksum,
-            seen,
-            urls,
+            sizes,
+            seen: Log::new(Kind::Seen, id, sizes.seen),
+            urls: Log::new(Kind::Urls, id, sizes.urls),
+            ended: Log::new(Kind::Ended, id, sizes.seen),
+            compacting: Compacting::new(sizes.compact_at),
             shadow: Shadow::default(),
             images: [None, None],
             states: [None, None],
@@ -129,6 +134,13 @@ impl Checkpointer {
             } else if name.starts_with("state-") {
                 self.next_state = self.next_state.max(n.saturating_add(1));
                 !named.contains(&name)
+            } else if name.starts_with("base-") {
+                let next = &mut self.compacting.next_base;
+                *next = (*next).max(n.saturating_add(1));
+                let base = &self.durable.base;
+                base.first == 0 || !(base.first..=base.end.file).contains(&n)
+            } else if name.starts_with("urls-") {
+                n <= self.durable.base.until
             } else {
                 false // logs: the numbers come up again, the files are replaced then
             };

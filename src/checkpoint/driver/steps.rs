@@ -57,6 +57,7 @@ impl Checkpointer {
                     durable_tick: now,
                     bytes: work.bytes,
                     duration: now.saturating_sub(work.started),
+                    compacted: (self.compacting.bytes, self.compacting.count),
                 }));
             }
         };
@@ -147,7 +148,7 @@ impl Checkpointer {
 
     fn write_state(&mut self, work: &mut Work) -> Result<()> {
         let blob = Blob {
-            frontier: std::mem::take(&mut work.cut.state),
+            frontier: work.cut.state.clone(),
             store: std::mem::take(&mut work.mark.state),
             sealed: std::mem::take(&mut work.mark.sealed),
         };
@@ -182,10 +183,14 @@ impl Checkpointer {
         let (page, checksum) = work.generation.encode(slot);
         write_page(&mut *self.manifest, slot, &page)?;
         work.bytes += PAGE_BYTES as u64;
-        self.durable = work.generation.clone();
+        let before = std::mem::replace(&mut self.durable, work.generation.clone());
         self.slot = slot;
         self.checksum = checksum;
         self.retired.append(&mut self.doomed);
+        self.compacting.durable(std::mem::take(&mut work.cut.state));
+        if self.durable.base != before.base {
+            self.doom_compacted(&before.base);
+        }
         Ok(())
     }
 }
