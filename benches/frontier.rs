@@ -4,62 +4,18 @@
 //! 95 % (and, in a second row, all but none) are known. Excluded: everything before the frontier (the links come
 //! resolved and fingerprinted) and the writing of its logs, which are dropped.
 
-use cyclosa::config::{Config, Scope};
-use cyclosa::event::{
-    BLOCK_BYTES, CrawlIdentity, Cut, Delta, Facts, Job, Link, LinkKind, Outcome, Page,
-};
+mod links;
+
+use cyclosa::event::{BLOCK_BYTES, Cut, Delta, Job, Outcome, Page};
 use cyclosa::frontier::Frontier;
 use cyclosa::frontier::restore::InMemory;
 use cyclosa::protocol::url::Fingerprinter;
+use links::{IDENTITY, answer, config, fill, grow};
 use std::time::Instant;
 
-const IDENTITY: CrawlIdentity = CrawlIdentity {
-    id: [1; 16],
-    key: [2; 32],
-    created: 0,
-};
 const LINKS: usize = 76;
 const PAGES: usize = 20_000;
 const CUTS: usize = 101;
-
-fn config() -> Config {
-    Config {
-        scope: Scope::Any,
-        delay: 0,
-        per_host: 1_000,
-        memory: 32 << 30,
-        robots: cyclosa::config::Robots::Ignore,
-        allow_net: vec!["127.0.0.0/8".parse().expect("a net")],
-        ..Config::default()
-    }
-}
-
-/// A page of one host with links to numbered pages of others.
-fn fill(page: &mut Page, numbers: impl Iterator<Item = u64>, hosts: u64, prints: &Fingerprinter) {
-    page.links.clear();
-    page.link_text.clear();
-    for n in numbers {
-        let at = page.link_text.len();
-        let host = n % hosts;
-        page.link_text.extend_from_slice(b"http://h");
-        page.link_text
-            .extend_from_slice(host.to_string().as_bytes());
-        page.link_text.extend_from_slice(b".test");
-        let path_at = (page.link_text.len() - at) as u16;
-        page.link_text
-            .extend_from_slice(b"/docs/a-page-with-a-name/");
-        page.link_text.extend_from_slice(n.to_string().as_bytes());
-        let text = &page.link_text[at..];
-        page.links.push(Link {
-            fingerprint: prints.of(text),
-            at: at as u32,
-            len: text.len() as u16,
-            path_at,
-            kind: LinkKind::Page,
-            nofollow: false,
-        });
-    }
-}
 
 /// What a checkpointer would keep.
 #[derive(Default)]
@@ -87,27 +43,6 @@ impl Kept {
             }
         }
     }
-}
-
-/// Answers what is ordered; the first fetch with `links`.
-fn answer(frontier: &mut Frontier, links: &mut Page, now: u64) {
-    frontier.dispatch(now);
-    let orders: Vec<_> = frontier.orders().collect();
-    for mut page in orders {
-        page.outcome = Outcome::Fetched;
-        if page.job == Job::Resolve {
-            page.addresses = vec![[127, 0, 0, 1].into()];
-        } else {
-            page.facts = Facts {
-                status: 200,
-                ..Facts::default()
-            };
-            page.links.append(&mut links.links);
-            page.link_text.append(&mut links.link_text);
-        }
-        frontier.handle(page, now);
-    }
-    while frontier.next_commit().is_some() {}
 }
 
 fn rate(frontier: &mut Frontier, kept: &mut Kept, seen: u64, new_of_100: u64, hosts: u64) -> f64 {
@@ -171,26 +106,14 @@ fn main() {
     let millions: u64 = std::env::args().find_map(|a| a.parse().ok()).unwrap_or(10);
     let seen = millions * 1_000_000;
     for hosts in [1_000, 1_000_000] {
-        let mut config = config();
-        config.concurrency = 4_096;
+        let config = config();
         let mut frontier = Frontier::new(&config, &IDENTITY).expect("a frontier");
         let prints = Fingerprinter::new(&IDENTITY.key);
         let mut kept = Kept::default();
         let mut page = Page::default();
-        frontier.seed(b"http://h0.test/", 14, 0);
-        let mut n = 0;
-        while n < seen {
-            fill(&mut page, n..n + 10_000, hosts, &prints);
-            n += 10_000;
-            let known = frontier.counters().links;
-            while frontier.counters().links == known {
-                answer(&mut frontier, &mut page, 0);
-            }
-            if let Some(buckets) = frontier.wanted_table() {
-                frontier.give_table(cyclosa::frontier::seen::Table::allocate(buckets));
-            }
-            kept.take(&mut frontier, true);
-        }
+        grow(&mut frontier, seen, hosts, &prints, |frontier| {
+            kept.take(frontier, true);
+        });
         println!(
             "{} URLs known on {hosts} hosts",
             frontier.counters().discovered

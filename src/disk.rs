@@ -5,7 +5,7 @@
 //! [`crate::checkpoint::mapping`] for mapped files and [`crate::store::plain`] for plain ones; the simulator has one that tears, drops and reorders.
 //! Deliberately absent: reading through a map, renames, and any retry.
 
-use std::io::{self, IoSlice};
+use std::io::{self, Cursor, IoSlice, Read};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub trait Disk: Send + Sync {
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn DiskFile>>;
     /// Reads a whole file. Used at restore only.
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// A file to be read from its start, once, and its length. Used at restore and for compaction.
+    fn reader(&self, name: &str) -> io::Result<(Box<dyn Read + Send>, u64)> {
+        let bytes = self.read(name)?;
+        let len = bytes.len() as u64;
+        Ok((Box::new(Cursor::new(bytes)), len))
+    }
     /// Length of a file, `None` where there is none.
     fn len(&self, name: &str) -> io::Result<Option<u64>>;
     /// Removes a file; durable on return.

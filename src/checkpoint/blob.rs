@@ -7,9 +7,10 @@
 //! What must hold: as with the images there are two, and the one that the newest durable generation names is not
 //! written. Length and hash lie in the manifest.
 
-use super::log::{Flawed, make};
+use super::log::make;
 use super::manifest::Named;
 use super::page::{Header, Kind, PAGE_BYTES, le32, whole_pages};
+use super::runs::Flawed;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use xxhash_rust::xxh3::xxh3_64_with_seed;

@@ -19,10 +19,10 @@
 //!
 //! Deliberately absent: compaction of the log of fingerprints, of which nothing is ever done with.
 
-use super::log::{Log, LogSizes, log_name, walk};
+use super::log::{Log, LogSizes};
 use super::manifest::{Base, Generation, LogPosition};
 use super::page::Kind;
-use super::recover::read;
+use super::runs::{Runs, Stopped};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::event::HostId;
@@ -32,7 +32,6 @@ use crate::frontier::hosts::{HostRecord, RobotsState};
 use crate::frontier::log::{Reader, Record};
 use crate::limits::ENDED_RUN_BYTES_MAX;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ops::Range;
 
 /// Bytes of records looked at in one step.
 const STEP_BYTES: usize = 1 << 20;
@@ -81,19 +80,16 @@ enum Stage {
     Sync,
 }
 
-/// A file that is read.
-struct Source {
-    bytes: Vec<u8>,
-    runs: VecDeque<Range<usize>>,
-}
-
 /// A compaction under way.
 pub(super) struct Compaction {
     crawl: [u8; 16],
     stage: Stage,
     /// Files to read: kind, number, and where to stop in the last of the base.
     files: VecDeque<(Kind, u64, Option<u64>)>,
-    source: Option<Source>,
+    source: Option<Runs>,
+    /// It belongs to the old base.
+    in_base: bool,
+    run: Vec<u8>,
     /// Where reading has come to, payload and chain.
     reached: LogPosition,
     old: Base,
@@ -125,6 +121,8 @@ impl Compaction {
             stage: Stage::Survey,
             files: VecDeque::new(),
             source: None,
+            in_base: false,
+            run: Vec::new(),
             reached: LogPosition::default(),
             old: durable.base,
             until: durable.urls.file - 1,
@@ -237,95 +235,85 @@ impl Compaction {
         let Some((kind, number, until)) = self.files.pop_front() else {
             return Ok(false);
         };
-        let name = log_name(kind, number);
-        let bytes = read(disk, &name)?.map_err(|defect| Error::environment(defect.to_string()))?;
-        let flawed =
-            |(at, why): (u64, String)| Error::environment(format!("{name}, offset {at}: {why}"));
-        let walk = walk(&bytes, kind, &self.crawl, number, until).map_err(flawed)?;
-        if (walk.start.payload, walk.start.chain) != (self.reached.payload, self.reached.chain) {
-            return Err(flawed((
-                0,
-                "does not go on where the file before it ends".into(),
-            )));
+        let runs = Runs::open(disk, kind, &self.crawl, number, until).map_err(Stopped::error)?;
+        let start = runs.start();
+        if (start.payload, start.chain) != (self.reached.payload, self.reached.chain) {
+            let why = "does not go on where the file before it ends";
+            return Err(runs.flaw(0, why).error());
         }
-        self.reached = walk.end;
-        if kind == Kind::Base && until.is_some() {
-            if walk.end != self.old.end {
-                return Err(flawed((
-                    walk.end.offset,
-                    "does not match the manifest".into(),
-                )));
+        self.in_base = kind == Kind::Base;
+        self.source = Some(runs);
+        Ok(true)
+    }
+
+    /// Reads runs for one step and gives each to `each`, or opens the next file; false at the end.
+    fn read(
+        &mut self,
+        disk: &dyn Disk,
+        mut each: impl FnMut(&mut Self, &Record<'_>) -> Result<()>,
+    ) -> Result<bool> {
+        let Some(mut runs) = self.source.take() else {
+            return self.next_file(disk);
+        };
+        let mut run = std::mem::take(&mut self.run);
+        let mut looked = 0;
+        while looked < STEP_BYTES {
+            if !runs.next(&mut run).map_err(Stopped::error)? {
+                self.run = run;
+                return self.close(&runs).map(|()| true);
+            }
+            looked += run.len();
+            for record in whole(&run)? {
+                each(self, &record)?;
+            }
+        }
+        (self.run, self.source) = (run, Some(runs));
+        Ok(true)
+    }
+
+    /// A file was read to its end, or to where the base ends.
+    fn close(&mut self, runs: &Runs) -> Result<()> {
+        self.reached = runs.position();
+        if self.in_base && self.reached.file == self.old.end.file {
+            if self.reached != self.old.end {
+                let at = self.reached.offset;
+                return Err(runs.flaw(at, "does not match the manifest").error());
             }
             self.reached = self.behind_the_base();
         }
-        self.source = Some(Source {
-            bytes,
-            runs: walk.payload.into(),
-        });
-        Ok(true)
+        Ok(())
     }
 
-    /// Looks at a few runs, or opens the next file; false at the end.
+    /// Notes where the last rules are.
     fn survey(&mut self, disk: &dyn Disk) -> Result<bool> {
-        let Some(mut source) = self.source.take() else {
-            return self.next_file(disk);
-        };
-        let mut looked = 0;
-        while let Some(run) = (looked < STEP_BYTES)
-            .then(|| source.runs.pop_front())
-            .flatten()
-        {
-            looked += run.len();
-            for record in whole(&source.bytes[run])? {
-                if let Record::Rules { host, .. } = record {
-                    self.met += 1;
-                    self.rules.insert(host, self.met);
-                }
+        let more = self.read(disk, |this, record| {
+            if let Record::Rules { host, .. } = *record {
+                this.met += 1;
+                this.rules.insert(host, this.met);
             }
-        }
-        if !source.runs.is_empty() {
-            self.source = Some(source);
-        } else if self.files.is_empty() {
+            Ok(())
+        })?;
+        if !more {
             self.met = 0;
-            return Ok(false);
         }
-        Ok(true)
+        Ok(more)
     }
 
-    /// Copies a few runs, or opens the next file; false at the end.
     fn copy(&mut self, disk: &dyn Disk, view: &View<'_>, ended: &mut Log) -> Result<bool> {
-        let Some(mut source) = self.source.take() else {
-            return self.next_file(disk);
-        };
-        // Records of rules in the old base come before all that were surveyed.
-        let in_base = self
-            .files
-            .iter()
-            .any(|f| f.0 == Kind::Urls && f.1 == self.old.until + 1);
-        let mut looked = 0;
-        while let Some(run) = (looked < STEP_BYTES)
-            .then(|| source.runs.pop_front())
-            .flatten()
-        {
-            looked += run.len();
-            for record in whole(&source.bytes[run])? {
-                self.sort_out(&record, view, in_base);
-                if self.kept.len() >= RUN_BYTES {
-                    self.put_kept(disk)?;
-                }
-                if self.ended.len() >= RUN_BYTES {
-                    self.put_ended(disk, ended)?;
-                }
+        self.read(disk, |this, record| {
+            this.sort_out(record, view);
+            if this.kept.len() >= RUN_BYTES {
+                this.put_kept(disk)?;
             }
-        }
-        if !source.runs.is_empty() {
-            self.source = Some(source);
-        }
-        Ok(true)
+            if this.ended.len() >= RUN_BYTES {
+                this.put_ended(disk, ended)?;
+            }
+            Ok(())
+        })
     }
 
     /// A record stays in the URL log, goes to what has ended, or is left out.
-    fn sort_out(&mut self, record: &Record<'_>, view: &View<'_>, in_base: bool) {
+    fn sort_out(&mut self, record: &Record<'_>, view: &View<'_>) {
         match *record {
             Record::Host { .. } | Record::Scope { .. } => record.encode(&mut self.kept),
             Record::Queued { host, seq, .. } => {
@@ -335,7 +323,8 @@ impl Compaction {
             }
             Record::Rules { host, .. } => {
                 let last = self.rules.get(&host);
-                let is_last = if in_base {
+                // Those in the old base come before all that were surveyed.
+                let is_last = if self.in_base {
                     last.is_none()
                 } else {
                     self.met += 1;

@@ -12,9 +12,10 @@
 //! * the hash of a block depends on its index (a block in the wrong place is found); the hash of the table is the root
 //!   that the manifest keeps.
 
-use super::log::{Flawed, make};
+use super::log::make;
 use super::manifest::Named;
 use super::page::{Header, Kind, PAGE_BYTES, le64, whole_pages};
+use super::runs::Flawed;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::event::{BLOCK_BYTES, HostId};

@@ -19,7 +19,7 @@
 //! of old ones).
 
 use super::manifest::LogPosition;
-use super::page::{Header, Kind, PAGE_BYTES, le32, le64, whole_pages};
+use super::page::{Header, Kind, PAGE_BYTES, whole_pages};
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use std::io::IoSlice;
@@ -27,9 +27,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Bytes in front of a payload.
 pub(super) const RUN_HEAD_BYTES: usize = 32;
-const RUN: u32 = u32::from_le_bytes(*b"RUN\0");
-const SEAL: u32 = u32::from_le_bytes(*b"SEAL");
-const END: u32 = u32::from_le_bytes(*b"END\0");
+pub(super) const RUN: u32 = u32::from_le_bytes(*b"RUN\0");
+pub(super) const SEAL: u32 = u32::from_le_bytes(*b"SEAL");
+pub(super) const END: u32 = u32::from_le_bytes(*b"END\0");
 /// Appended bytes after which write-back is begun, so that a cut finds little left to do.
 const WRITEBACK_BYTES: u64 = 4 << 20;
 /// Longest payload of one run; its length is stored in 32 bits.
@@ -68,7 +68,7 @@ pub fn chain_start(kind: Kind, crawl: &[u8; 16]) -> u64 {
 }
 
 /// The 24 bytes that open a run, and the chain hash behind it.
-fn run_head(
+pub(super) fn run_head(
     magic: u32,
     epoch: u64,
     before: u64,
@@ -380,81 +380,9 @@ pub(super) fn make(disk: &dyn Disk, name: &str, len: u64) -> std::io::Result<Box
     disk.create(name, Access::Mapped, len)
 }
 
-/// What a walk through one file of a log found.
-#[derive(Debug, Default)]
-pub(super) struct Walk {
-    /// Where it ended.
-    pub end: LogPosition,
-    /// What the file says it begins with.
-    pub start: LogPosition,
-    /// Payloads of its runs, in place.
-    pub payload: Vec<std::ops::Range<usize>>,
-}
-
-/// A flaw in a file of a log: offset and what is wrong.
-pub(super) type Flawed = (u64, String);
-
-/// Checks `bytes`, the whole of file `number`, up to `until` (an offset; the end of the file where `None`).
-pub(super) fn walk(
-    bytes: &[u8],
-    kind: Kind,
-    crawl: &[u8; 16],
-    number: u64,
-    until: Option<u64>,
-) -> std::result::Result<Walk, Flawed> {
-    let header = Header::decode(bytes, kind, crawl, number).map_err(|why| (0, why))?;
-    let mut at = LogPosition {
-        file: number,
-        offset: PAGE_BYTES as u64,
-        payload: header.start,
-        chain: header.chain,
-    };
-    let mut walk = Walk {
-        start: at,
-        ..Walk::default()
-    };
-    let end = until.unwrap_or(bytes.len() as u64);
-    while at.offset < end {
-        let offset = at.offset;
-        let flawed = |why: &str| (offset, why.to_owned());
-        let rest = bytes
-            .get(at.offset as usize..)
-            .filter(|rest| rest.len() >= RUN_HEAD_BYTES)
-            .ok_or_else(|| flawed("the file ends inside a run"))?;
-        let (magic, len, epoch) = (le32(rest), le32(&rest[4..]) as usize, le64(&rest[8..]));
-        if ![RUN, SEAL, END].contains(&magic) {
-            return Err(flawed("there is no run where one must be"));
-        }
-        let payload = rest
-            .get(RUN_HEAD_BYTES..RUN_HEAD_BYTES + len)
-            .ok_or_else(|| flawed("a run is longer than its file"))?;
-        let (head, chain) = run_head(magic, epoch, at.payload, payload, at.chain);
-        if head != rest[..RUN_HEAD_BYTES] {
-            return Err(flawed("a run does not match its checksum"));
-        }
-        let from = at.offset as usize + RUN_HEAD_BYTES;
-        at.offset += (RUN_HEAD_BYTES + len) as u64;
-        at.chain = chain;
-        if magic == RUN {
-            at.payload += len as u64;
-            walk.payload.push(from..from + len);
-        }
-        if magic == END {
-            if until.is_some() {
-                return Err(flawed("the file ends before the cut"));
-            }
-            break;
-        }
-    }
-    if until.is_some_and(|until| at.offset != until) {
-        return Err((at.offset, "the cut is not between two runs".into()));
-    }
-    walk.end = at;
-    Ok(walk)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::runs::Runs;
     use super::*;
     use crate::sim::disk::SimDisk;
     use proptest::prelude::*;
@@ -468,17 +396,15 @@ mod tests {
         let mut out = Vec::new();
         let mut last = chain_start(kind, &[9; 16]);
         for number in 1..=end.file {
-            let bytes = disk.read(&log_name(kind, number)).unwrap();
             let until = (number == end.file).then_some(end.offset);
-            let walk = walk(&bytes, kind, &[9; 16], number, until).unwrap();
-            assert_eq!(
-                (walk.start.chain, walk.start.payload),
-                (last, out.len() as u64)
-            );
-            last = walk.end.chain;
-            for range in walk.payload {
-                out.extend_from_slice(&bytes[range]);
+            let mut runs = Runs::open(disk, kind, &[9; 16], number, until).unwrap();
+            let start = runs.start();
+            assert_eq!((start.chain, start.payload), (last, out.len() as u64));
+            let mut run = Vec::new();
+            while runs.next(&mut run).unwrap() {
+                out.extend_from_slice(&run);
             }
+            last = runs.position().chain;
         }
         assert_eq!(last, end.chain);
         out
@@ -524,42 +450,5 @@ mod tests {
             let position = log.cut(1).unwrap();
             prop_assert_eq!(all(&disk, Kind::Seen, position), expected);
         }
-
-        #[test]
-        fn any_bytes_are_walked_without_panic(mut bytes in proptest::collection::vec(any::<u8>(), 4096..9000), until in 0u64..9000) {
-            let header = Header { kind: Kind::Urls, crawl: [9; 16], number: 1, epoch: 0, file_len: bytes.len() as u64, start: 0, chain: 5 };
-            bytes[..4096].copy_from_slice(&header.encode()[..]);
-            let _ = walk(&bytes, Kind::Urls, &[9; 16], 1, Some(until));
-            prop_assert!(bytes.len() == 4096 || walk(&bytes, Kind::Urls, &[9; 16], 1, None).is_err());
-        }
-    }
-
-    #[test]
-    fn a_flipped_bit_anywhere_before_the_cut_is_found() {
-        let disk = SimDisk::new(1);
-        let sizes = LogSizes {
-            first: 16 << 10,
-            ..SIZES
-        };
-        let mut log = Log::new(Kind::Urls, [9; 16], sizes);
-        log.append(&disk, &[5; 700]).unwrap();
-        log.append(&disk, &[6; 100]).unwrap();
-        let cut = log.cut(1).unwrap();
-        log.append(&disk, &[7; 100]).unwrap();
-        let mut bytes = disk.read("urls-000001.log").unwrap();
-        let holds = |bytes: &[u8]| {
-            walk(bytes, Kind::Urls, &[9; 16], 1, Some(cut.offset))
-                .is_ok_and(|w| w.end == cut && w.start.chain == chain_start(Kind::Urls, &[9; 16]))
-        };
-        assert!(holds(&bytes));
-        for bit in 0..cut.offset as usize * 8 {
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(!holds(&bytes), "bit {bit}");
-            bytes[bit / 8] ^= 1 << (bit % 8);
-        }
-        let last = bytes.len() - 1;
-        bytes[cut.offset as usize + 40] ^= 1; // beyond the cut nothing is named
-        bytes[last] ^= 1;
-        assert!(holds(&bytes));
     }
 }

@@ -7,30 +7,29 @@
 //! ```
 //!
 //! What must hold:
-//! * nothing is written; no more than two files of a log are in memory at a time;
-//! * a piece is handed on only if its file is whole; the file that ends at the cut is checked against the manifest before
-//!   any of it is handed on;
+//! * nothing is written; a few runs of a log are in memory at a time, not its files;
+//! * a run is handed on only if its checksum holds and its file goes on where the one before it ends;
 //! * the first flaw ends the reading of its log and is kept for [`Logs::finish`]: what was handed on before must be
 //!   thrown away then.
 //!
 //! Deliberately absent: choosing a generation ([`super::recover`]).
 
-use super::log::{log_name, walk};
-use super::manifest::{Generation, LogPosition};
+use super::manifest::{Generation, LogPosition, MANIFEST};
 use super::page::Kind;
-use super::recover::read;
+use super::runs::{Runs, Stopped};
 use super::verify::Defect;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::frontier::restore;
 use crate::limits::ENDED_RUN_BYTES_MAX;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
-/// Log bytes from which files are read ahead on a thread; below, starting it costs more than it gains.
+/// Log bytes from which reading is done ahead on a thread; below, starting it costs more than it gains.
 const THREADS_BYTES_MIN: u64 = 8 << 20;
+/// Runs that are read ahead.
+const AHEAD: usize = 4;
 
 /// How far the reading of the logs has come, payload bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +65,6 @@ struct Stretch {
     /// Payload and chain hash where the first file begins.
     start: LogPosition,
     end: LogPosition,
-}
-
-/// A file, checked.
-struct Part {
-    bytes: Vec<u8>,
-    runs: Vec<Range<usize>>,
 }
 
 /// What reading a generation's logs came to.
@@ -112,23 +105,22 @@ impl<'a> Logs<'a> {
             start: LogPosition::begin(Kind::Ended, &self.generation.identity.id),
             end: self.generation.ended,
         };
-        let mut plain = Vec::new();
+        let mut plain = Vec::with_capacity(ENDED_RUN_BYTES_MAX);
         let mut unpack = match zstd::bulk::Decompressor::new() {
             Ok(unpack) => unpack,
             Err(e) => {
-                self.fail(Error::environment(format!("no memory for zstd: {e}")));
+                self.stop(Stopped::Refused(Error::environment(format!(
+                    "no memory for zstd: {e}"
+                ))));
                 return false;
             }
         };
         let mut whole = true;
-        let read = self.parts(&stretch, &mut |part| {
-            for run in &part.runs {
-                plain.clear();
-                plain.reserve(ENDED_RUN_BYTES_MAX);
-                match unpack.decompress_to_buffer(&part.bytes[run.clone()], &mut plain) {
-                    Ok(_) => take(&plain),
-                    Err(_) => whole = false, // its checksum holds: it was written so
-                }
+        let read = self.stretch(&stretch, &mut |run| {
+            plain.clear();
+            match unpack.decompress_to_buffer(run, &mut plain) {
+                Ok(_) => take(&plain),
+                Err(_) => whole = false, // its checksum holds: it was written so
             }
         });
         read && whole
@@ -166,96 +158,110 @@ impl<'a> Logs<'a> {
         })
     }
 
-    fn flaw(&self, defect: Defect) {
-        let defects = self.defects.lock();
-        defects.unwrap_or_else(PoisonError::into_inner).push(defect);
+    fn stop(&self, why: Stopped) {
+        match why {
+            Stopped::Flaw(defect) => {
+                let defects = self.defects.lock();
+                defects.unwrap_or_else(PoisonError::into_inner).push(defect);
+            }
+            Stopped::Refused(error) => {
+                let failure = self.failure.lock();
+                failure
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .get_or_insert(error);
+            }
+        }
     }
 
-    fn fail(&self, error: Error) {
-        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
-        failure.get_or_insert(error);
-    }
-
-    /// Hands on the files of a stretch; false where one of them is not whole.
-    fn parts(&self, stretch: &Stretch, take: &mut dyn FnMut(&Part)) -> bool {
+    /// Hands on the runs of a stretch; false where it is not whole.
+    fn stretch(&self, stretch: &Stretch, take: &mut dyn FnMut(&[u8])) -> bool {
         let end = stretch.end;
         if end.file == 0 {
-            if (end.payload, end.offset) != (0, 0) {
+            let whole = (end.payload, end.offset) == (0, 0);
+            if !whole {
                 let why = "names a log without a file".to_owned();
-                self.flaw(Defect::new(super::manifest::MANIFEST, (0, why)));
-                return false;
+                self.stop(Stopped::Flaw(Defect::new(MANIFEST, (0, why))));
             }
-            return true;
+            return whole;
         }
-        let numbers = stretch.first..=end.file;
-        let mut reached = stretch.start;
         let payload = end.payload.saturating_sub(stretch.start.payload);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        if payload < THREADS_BYTES_MIN || cores < 2 {
-            return numbers.into_iter().all(|number| {
-                let part = self.part(stretch, number, &mut reached);
-                part.inspect(|part| take(part)).is_some()
-            });
-        }
+        let read = if payload < THREADS_BYTES_MIN || cores < 2 {
+            let mut run = Vec::new();
+            self.read(stretch, &mut |runs| {
+                while runs.next(&mut run)? {
+                    take(&run);
+                }
+                Ok(true)
+            })
+        } else {
+            self.read_ahead(stretch, take)
+        };
+        read.map_err(|why| self.stop(why)).is_ok()
+    }
+
+    /// Reads and checks on a thread of its own, a few runs ahead.
+    fn read_ahead(
+        &self,
+        stretch: &Stretch,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> std::result::Result<(), Stopped> {
         std::thread::scope(|scope| {
-            // Nothing is buffered: while one file is taken in, the next is read.
-            let (ready, parts) = sync_channel(0);
+            let (full, filled) = sync_channel::<Vec<u8>>(AHEAD);
+            let (empty, emptied) = channel::<Vec<u8>>();
             let reader = scope.spawn(move || {
-                numbers.into_iter().all(|number| {
-                    let part = self.part(stretch, number, &mut reached);
-                    part.is_some_and(|part| ready.send(part).is_ok())
+                self.read(stretch, &mut |runs| {
+                    loop {
+                        let mut run = emptied.try_recv().unwrap_or_default();
+                        if !runs.next(&mut run)? {
+                            return Ok(true);
+                        }
+                        if full.send(run).is_err() {
+                            return Ok(false);
+                        }
+                    }
                 })
             });
-            parts.iter().for_each(|part| take(&part));
-            reader.join().unwrap_or(false)
+            for run in filled {
+                take(&run);
+                let _ = empty.send(run); // nobody is left to take it at the end
+            }
+            reader
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
-    /// Reads and checks one file, which must go on where `reached` says.
-    fn part(&self, stretch: &Stretch, number: u64, reached: &mut LogPosition) -> Option<Part> {
-        let name = log_name(stretch.kind, number);
-        let bytes = match read(self.disk, &name) {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(defect)) => {
-                self.flaw(defect);
-                return None;
+    /// Lets `each` read one file after the other, until it says no.
+    fn read(
+        &self,
+        stretch: &Stretch,
+        each: &mut dyn FnMut(&mut Runs) -> std::result::Result<bool, Stopped>,
+    ) -> std::result::Result<(), Stopped> {
+        let (crawl, end) = (&self.generation.identity.id, stretch.end);
+        let mut reached = stretch.start;
+        for number in stretch.first..=end.file {
+            let until = (number == end.file).then_some(end.offset);
+            let mut runs = Runs::open(self.disk, stretch.kind, crawl, number, until)?;
+            let start = runs.start();
+            if (start.payload, start.chain) != (reached.payload, reached.chain) {
+                return Err(runs.flaw(0, "does not go on where the file before it ends"));
             }
-            Err(error) => {
-                self.fail(error);
-                return None;
+            if !each(&mut runs)? {
+                return Ok(());
             }
-        };
-        let end = stretch.end;
-        let crawl = &self.generation.identity.id;
-        let until = (number == end.file).then_some(end.offset);
-        let walk = match walk(&bytes, stretch.kind, crawl, number, until) {
-            Ok(walk) => walk,
-            Err(flaw) => {
-                self.flaw(Defect::new(&name, flaw));
-                return None;
+            reached = runs.position();
+            if number == end.file && reached != end {
+                return Err(runs.flaw(reached.offset, "does not match the manifest at the cut"));
             }
-        };
-        if (walk.start.payload, walk.start.chain) != (reached.payload, reached.chain) {
-            let why = "does not go on where the file before it ends".to_owned();
-            self.flaw(Defect::new(&name, (0, why)));
-            return None;
+            self.files.fetch_add(1, Ordering::Relaxed);
+            self.bytes.fetch_add(runs.file_len(), Ordering::Relaxed);
+            let read = reached.payload - start.payload;
+            let done = self.done.fetch_add(read, Ordering::Relaxed) + read;
+            let total = self.generation.logged();
+            (self.on_progress)(Progress { done, total });
         }
-        if number == end.file && walk.end != end {
-            let why = "does not match the manifest at the cut".to_owned();
-            self.flaw(Defect::new(&name, (walk.end.offset, why)));
-            return None;
-        }
-        self.files.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-        let read = walk.end.payload - walk.start.payload;
-        let done = self.done.fetch_add(read, Ordering::Relaxed) + read;
-        let total = self.generation.logged();
-        (self.on_progress)(Progress { done, total });
-        *reached = walk.end;
-        Some(Part {
-            bytes,
-            runs: walk.payload,
-        })
+        Ok(())
     }
 }
 
@@ -269,13 +275,11 @@ impl restore::Logs for Logs<'_> {
             end: self.generation.seen,
         };
         let mut numbers = Vec::new();
-        self.parts(&stretch, &mut |part| {
-            for run in &part.runs {
-                let (eights, _) = part.bytes[run.clone()].as_chunks::<8>();
-                numbers.clear();
-                numbers.extend(eights.iter().map(|n| u64::from_le_bytes(*n)));
-                take(&numbers);
-            }
+        self.stretch(&stretch, &mut |run| {
+            let (eights, _) = run.as_chunks::<8>();
+            numbers.clear();
+            numbers.extend(eights.iter().map(|n| u64::from_le_bytes(*n)));
+            take(&numbers);
         })
     }
 
@@ -298,11 +302,6 @@ impl restore::Logs for Logs<'_> {
             },
             end: self.generation.urls,
         };
-        let mut runs = |part: &Part| {
-            part.runs
-                .iter()
-                .for_each(|run| take(&part.bytes[run.clone()]));
-        };
-        self.parts(&old, &mut runs) && self.parts(&new, &mut runs)
+        self.stretch(&old, take) && self.stretch(&new, take)
     }
 }

@@ -137,6 +137,12 @@ impl Disk for DirDisk {
         Ok(bytes)
     }
 
+    fn reader(&self, name: &str) -> io::Result<(Box<dyn std::io::Read + Send>, u64)> {
+        let file = options().open(self.at(name)?)?;
+        let len = file.metadata()?.len();
+        Ok((Box::new(file), len))
+    }
+
     fn len(&self, name: &str) -> io::Result<Option<u64>> {
         match std::fs::symlink_metadata(self.at(name)?) {
             Ok(meta) => Ok(Some(meta.len())),

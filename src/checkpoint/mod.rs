@@ -40,6 +40,7 @@ pub mod manifest;
 pub mod mapping;
 pub mod page;
 pub mod recover;
+mod runs;
 pub mod verify;
 
 pub use cadence::Cadence;

@@ -236,7 +236,21 @@ impl Header {
         crawl: &[u8; 16],
         number: u64,
     ) -> Result<Header, String> {
-        let mut page = PageReader::open(file, kind).map_err(|flaw| format!("the header {flaw}"))?;
+        Self::open(file, file.len() as u64, kind, crawl, number)
+    }
+
+    /// The same for a file of which only the first page is at hand.
+    ///
+    /// # Errors
+    /// As [`Header::decode`].
+    pub fn open(
+        page: &[u8],
+        file_len: u64,
+        kind: Kind,
+        crawl: &[u8; 16],
+        number: u64,
+    ) -> Result<Header, String> {
+        let mut page = PageReader::open(page, kind).map_err(|flaw| format!("the header {flaw}"))?;
         let header = Header {
             kind,
             crawl: page.bytes(),
@@ -255,10 +269,9 @@ impl Header {
                 header.number
             ));
         }
-        if header.file_len != file.len() as u64 {
+        if header.file_len != file_len {
             return Err(format!(
-                "is {} bytes long instead of {}",
-                file.len(),
+                "is {file_len} bytes long instead of {}",
                 header.file_len
             ));
         }

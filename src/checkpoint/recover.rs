@@ -17,6 +17,7 @@ use super::image::{self, image_name};
 use super::logs::{Logs, OnProgress};
 use super::manifest::{Generation, MANIFEST, MANIFEST_BYTES, Slot};
 use super::page::{Flaw, PAGE_BYTES, VERSION};
+use super::runs::EIO;
 use super::verify::Defect;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -296,8 +297,7 @@ fn load_state(
 }
 
 /// Reads a file that a generation names.
-pub(super) fn read(disk: &dyn Disk, name: &str) -> Result<std::result::Result<Vec<u8>, Defect>> {
-    const EIO: i32 = 5;
+fn read(disk: &dyn Disk, name: &str) -> Result<std::result::Result<Vec<u8>, Defect>> {
     match disk.read(name) {
         Ok(bytes) => Ok(Ok(bytes)),
         Err(e) if e.kind() == ErrorKind::NotFound => {

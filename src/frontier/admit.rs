@@ -172,7 +172,8 @@ impl Frontier {
             tries: item.tries,
             target: &item.target,
         });
-        self.queues.push(&mut self.live[host as usize].queue, item);
+        let queue = &mut self.live[host as usize].queue;
+        self.queues.push(queue, &item.item());
         self.counters.queued += 1;
         self.wake(host, now);
     }

@@ -202,8 +202,10 @@ impl Frontier {
         let next = self.ip_next.entry(ip).or_insert(0);
         let turn = (*next).max(now);
         *next = turn + self.policy.ip_delay;
-        if self.ip_next.len() > IP_PAUSES_MAX {
+        if self.ip_next.len() > self.ip_next_swept.max(IP_PAUSES_MAX) {
             self.ip_next.retain(|_, at| *at > now);
+            // Where few pauses are over, the next sweep has to wait until it is worth its time.
+            self.ip_next_swept = self.ip_next.len() * 2;
         }
         if turn > now {
             live.ip_turn = turn;

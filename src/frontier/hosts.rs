@@ -6,8 +6,9 @@
 //! * `pushed - popped` of a host is the length of its queue: whatever was queued first was popped first, so two counters
 //!   say which URLs of the log are still to do.
 
+use super::chunked::Chunked;
+use super::names::Names;
 use crate::event::{BLOCK_BYTES, HostId};
-use std::collections::HashMap;
 
 /// Bytes of a record in the image.
 pub const RECORD_BYTES: usize = 64;
@@ -123,11 +124,8 @@ impl Bits {
 
 /// All host records, their names, and the state of a running sweep.
 pub struct Hosts {
-    records: Vec<HostRecord>,
-    /// Where the origin text of each host ends in `names`.
-    name_ends: Vec<u64>,
-    names: Vec<u8>,
-    by_name: HashMap<u64, HostId>,
+    records: Chunked<HostRecord>,
+    names: Names,
     /// Blocks written since the last cut.
     dirty: Bits,
     /// Blocks of the running sweep that have not been sent.
@@ -141,10 +139,8 @@ impl Hosts {
     /// No hosts.
     pub fn new() -> Self {
         Self {
-            records: Vec::new(),
-            name_ends: Vec::new(),
-            names: Vec::new(),
-            by_name: HashMap::new(),
+            records: Chunked::default(),
+            names: Names::default(),
             dirty: Bits::default(),
             unsent: Bits::default(),
             sweep_at: 0,
@@ -164,15 +160,12 @@ impl Hosts {
 
     /// Bytes held, roughly.
     pub fn bytes(&self) -> usize {
-        self.records.capacity() * size_of::<HostRecord>()
-            + self.names.capacity()
-            + self.name_ends.capacity() * 8
-            + self.by_name.capacity() * 16
+        self.records.bytes() + self.names.bytes()
     }
 
     /// The host with this fingerprint of its origin.
     pub fn find(&self, key: u64) -> Option<HostId> {
-        self.by_name.get(&key).copied()
+        self.names.find(key)
     }
 
     /// Adds a host; the caller has looked for it.
@@ -180,17 +173,12 @@ impl Hosts {
         let host = self.records.len() as HostId;
         self.touch(host);
         self.records.push(HostRecord::default());
-        self.names.extend_from_slice(origin);
-        self.name_ends.push(self.names.len() as u64);
-        self.by_name.insert(key, host);
-        host
+        self.names.add(key, origin)
     }
 
     /// Scheme and authority of a host.
     pub fn origin(&self, host: HostId) -> &[u8] {
-        let h = host as usize;
-        let start = if h == 0 { 0 } else { self.name_ends[h - 1] };
-        &self.names[start as usize..self.name_ends[h] as usize]
+        self.names.get(host)
     }
 
     /// A record, for reading.
@@ -218,11 +206,8 @@ impl Hosts {
         let mut bytes = Box::new([0u8; BLOCK_BYTES]);
         let from = block * BLOCK_RECORDS;
         let to = (from + BLOCK_RECORDS).min(self.records.len());
-        for (record, out) in self.records[from..to]
-            .iter()
-            .zip(bytes.chunks_exact_mut(RECORD_BYTES))
-        {
-            record.encode(out);
+        for (at, out) in (from..to).zip(bytes.chunks_exact_mut(RECORD_BYTES)) {
+            self.records[at].encode(out);
         }
         bytes
     }
@@ -276,16 +261,13 @@ impl Hosts {
 
     /// Names the next host, in order. False if there are more names than records.
     pub fn restore_name(&mut self, key: u64, origin: &[u8]) -> bool {
-        let host = self.name_ends.len();
-        self.names.extend_from_slice(origin);
-        self.name_ends.push(self.names.len() as u64);
-        self.by_name.insert(key, host as HostId);
-        host < self.records.len()
+        let host = self.names.add(key, origin);
+        (host as usize) < self.records.len()
     }
 
     /// Hosts that have a name.
     pub fn named(&self) -> usize {
-        self.name_ends.len()
+        self.names.len()
     }
 }
 

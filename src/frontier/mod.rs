@@ -23,6 +23,7 @@
 
 mod admit;
 mod answer;
+mod chunked;
 pub mod counters;
 pub mod cut;
 mod dispatch;
@@ -31,6 +32,7 @@ pub mod journal;
 pub mod log;
 #[cfg(test)]
 mod naive;
+mod names;
 pub mod policy;
 pub mod pool;
 pub mod queue;
@@ -46,6 +48,7 @@ use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
 use crate::protocol::robots::Rules;
 use crate::protocol::url::Fingerprinter;
 use crate::time::Tick;
+use chunked::Chunked;
 use counters::Counters;
 use hosts::Hosts;
 use journal::Journal;
@@ -175,7 +178,7 @@ pub struct Frontier {
     fingerprinter: Fingerprinter,
     seen: SeenSet,
     hosts: Hosts,
-    live: Vec<Live>,
+    live: Chunked<Live>,
     queues: Pool,
     schedule: Schedule,
     ledger: Ledger,
@@ -187,6 +190,8 @@ pub struct Frontier {
     /// In order of hosts: which goes first must not depend on chance.
     detours: BTreeMap<HostId, RobotsDetour>,
     ip_next: HashMap<IpAddr, Tick>,
+    /// Entries from which those whose pause is over are looked for.
+    ip_next_swept: usize,
     jobs: usize,
     stopped: bool,
     seen_bytes_max: usize,
@@ -205,7 +210,7 @@ impl Frontier {
             fingerprinter: Fingerprinter::new(&identity.key),
             seen: SeenSet::new(1 << 16, seen_bytes),
             hosts: Hosts::new(),
-            live: Vec::new(),
+            live: Chunked::default(),
             queues: Pool::default(),
             schedule: Schedule::default(),
             ledger: Ledger::default(),
@@ -215,6 +220,7 @@ impl Frontier {
             mimes: HashMap::new(),
             detours: BTreeMap::new(),
             ip_next: HashMap::new(),
+            ip_next_swept: 0,
             jobs: 0,
             stopped: false,
             seen_bytes_max: seen_bytes,

@@ -14,10 +14,16 @@ const CHUNK_BLOCKS: usize = 4_096;
 /// No block.
 const NONE: u32 = u32::MAX;
 
-#[derive(Clone, Copy)]
-struct Block {
-    next: u32,
-    text: [u8; BLOCK_TEXT],
+/// Text, then the number of the next block.
+type Block = [u8; BLOCK_TEXT + 4];
+
+fn next_of(block: &Block) -> u32 {
+    let [.., a, b, c, d] = *block;
+    u32::from_le_bytes([a, b, c, d])
+}
+
+fn set_next(block: &mut Block, next: u32) {
+    block[BLOCK_TEXT..].copy_from_slice(&next.to_le_bytes());
 }
 
 /// A queued URL without its origin, which the host knows.
@@ -35,6 +41,51 @@ pub struct Queued {
     pub tries: u8,
     /// Path and query.
     pub target: Vec<u8>,
+}
+
+/// The same, borrowed.
+#[derive(Clone, Copy, Debug)]
+pub struct Item<'a> {
+    /// Keyed fingerprint of the URL.
+    pub fingerprint: u64,
+    /// Links between a seed and it.
+    pub depth: u16,
+    /// How it was found.
+    pub kind: u8,
+    /// Redirects that led to it in a row.
+    pub redirects: u8,
+    /// Tries so far.
+    pub tries: u8,
+    /// Path and query.
+    pub target: &'a [u8],
+}
+
+impl Queued {
+    /// Borrowed.
+    pub fn item(&self) -> Item<'_> {
+        Item {
+            fingerprint: self.fingerprint,
+            depth: self.depth,
+            kind: self.kind,
+            redirects: self.redirects,
+            tries: self.tries,
+            target: &self.target,
+        }
+    }
+}
+
+impl Item<'_> {
+    /// Owned.
+    pub fn to_queued(&self) -> Queued {
+        Queued {
+            fingerprint: self.fingerprint,
+            depth: self.depth,
+            kind: self.kind,
+            redirects: self.redirects,
+            tries: self.tries,
+            target: self.target.to_vec(),
+        }
+    }
 }
 
 /// Bytes in front of a target: fingerprint, depth, kind, redirects, tries, length.
@@ -77,8 +128,11 @@ impl Queue {
 /// The blocks of all queues.
 #[derive(Default)]
 pub struct Pool {
-    chunks: Vec<Box<[Block; CHUNK_BLOCKS]>>,
-    free: Vec<u32>,
+    chunks: Vec<Box<[Block]>>,
+    /// First of the blocks that were given back; each names the next.
+    free: Option<u32>,
+    /// Blocks that were ever used: those behind them are as they were made.
+    touched: u32,
     used: usize,
 }
 
@@ -89,7 +143,7 @@ impl Pool {
     }
 
     /// Adds a URL at the end of `queue`.
-    pub fn push(&mut self, queue: &mut Queue, item: &Queued) {
+    pub fn push(&mut self, queue: &mut Queue, item: &Item<'_>) {
         let mut head = [0u8; HEAD];
         head[..8].copy_from_slice(&item.fingerprint.to_le_bytes());
         head[8..10].copy_from_slice(&item.depth.to_le_bytes());
@@ -97,9 +151,17 @@ impl Pool {
         head[11] = item.redirects;
         head[12] = item.tries;
         head[13..].copy_from_slice(&(item.target.len() as u16).to_le_bytes());
-        self.write(queue, &head);
-        self.write(queue, &item.target);
         queue.len += 1;
+        let (at, len) = (usize::from(queue.write_at), HEAD + item.target.len());
+        if queue.last != NONE && at + len <= BLOCK_TEXT {
+            let text = &mut self.block(queue.last)[at..at + len];
+            text[..HEAD].copy_from_slice(&head);
+            text[HEAD..].copy_from_slice(item.target);
+            queue.write_at += len as u16;
+            return;
+        }
+        self.write(queue, &head);
+        self.write(queue, item.target);
     }
 
     /// A byte of the block that `queue` is appended to, for nothing but having it in the cache.
@@ -107,8 +169,7 @@ impl Pool {
     pub fn touch(&self, queue: &Queue) -> u8 {
         let n = queue.last as usize;
         self.chunks.get(n / CHUNK_BLOCKS).map_or(0, |chunk| {
-            let block = &chunk[n % CHUNK_BLOCKS];
-            block.text[usize::from(queue.write_at).min(BLOCK_TEXT - 1)]
+            chunk[n % CHUNK_BLOCKS][usize::from(queue.write_at).min(BLOCK_TEXT - 1)]
         })
     }
 
@@ -143,26 +204,28 @@ impl Pool {
     }
 
     fn take_block(&mut self) -> u32 {
-        if self.free.is_empty() {
-            let base = (self.chunks.len() * CHUNK_BLOCKS) as u32;
-            let empty = Block {
-                next: NONE,
-                text: [0; BLOCK_TEXT],
-            };
-            let chunk = vec![empty; CHUNK_BLOCKS].into_boxed_slice();
-            self.chunks
-                .push(chunk.try_into().ok().expect("a chunk has CHUNK_BLOCKS"));
-            self.free.extend((base..base + CHUNK_BLOCKS as u32).rev());
-        }
         self.used += 1;
-        let n = self.free.pop().expect("a chunk was just added");
-        self.block(n).next = NONE;
+        if let Some(n) = self.free {
+            let next = next_of(self.block(n));
+            self.free = (next != NONE).then_some(next);
+            set_next(self.block(n), NONE);
+            return n;
+        }
+        if self.touched as usize == self.chunks.len() * CHUNK_BLOCKS {
+            // Zeros straight from the system: pages are given out as they are written.
+            let chunk = vec![[0; BLOCK_TEXT + 4]; CHUNK_BLOCKS];
+            self.chunks.push(chunk.into_boxed_slice());
+        }
+        let n = self.touched;
+        self.touched += 1;
+        set_next(self.block(n), NONE);
         n
     }
 
     fn release(&mut self, n: u32) {
         self.used -= 1;
-        self.free.push(n);
+        let next = self.free.replace(n).unwrap_or(NONE);
+        set_next(self.block(n), next);
     }
 
     fn write(&mut self, queue: &mut Queue, mut bytes: &[u8]) {
@@ -173,12 +236,12 @@ impl Pool {
                 (queue.read_at, queue.write_at) = (0, 0);
             } else if usize::from(queue.write_at) == BLOCK_TEXT {
                 let next = self.take_block();
-                self.block(queue.last).next = next;
+                set_next(self.block(queue.last), next);
                 (queue.last, queue.write_at) = (next, 0);
             }
             let at = usize::from(queue.write_at);
             let n = bytes.len().min(BLOCK_TEXT - at);
-            self.block(queue.last).text[at..at + n].copy_from_slice(&bytes[..n]);
+            self.block(queue.last)[at..at + n].copy_from_slice(&bytes[..n]);
             queue.write_at += n as u16;
             bytes = &bytes[n..];
         }
@@ -188,13 +251,13 @@ impl Pool {
         while !into.is_empty() {
             if usize::from(queue.read_at) == BLOCK_TEXT {
                 let done = queue.first;
-                queue.first = self.block(done).next;
+                queue.first = next_of(self.block(done));
                 queue.read_at = 0;
                 self.release(done);
             }
             let at = usize::from(queue.read_at);
             let n = into.len().min(BLOCK_TEXT - at);
-            into[..n].copy_from_slice(&self.block(queue.first).text[at..at + n]);
+            into[..n].copy_from_slice(&self.block(queue.first)[at..at + n]);
             queue.read_at += n as u16;
             into = &mut into[n..];
         }
@@ -228,7 +291,7 @@ mod tests {
             for (n, (which, push, len)) in ops.into_iter().enumerate() {
                 if push {
                     let it = item(n as u64, len);
-                    pool.push(&mut queues[which], &it);
+                    pool.push(&mut queues[which], &it.item());
                     twins[which].push_back(it);
                 } else {
                     let some = pool.pop(&mut queues[which], &mut got);
@@ -247,7 +310,7 @@ mod tests {
         let mut got = Queued::default();
         for round in 0..50 {
             for n in 0..200 {
-                pool.push(&mut queue, &item(n, 100));
+                pool.push(&mut queue, &item(n, 100).item());
             }
             for n in 0..200 {
                 assert!(pool.pop(&mut queue, &mut got), "round {round}, item {n}");

@@ -10,12 +10,12 @@
 use super::cut::State;
 use super::hosts::{Hosts, RobotsState};
 use super::log::{Reader, Record};
-use super::queue::Queued;
+use super::queue::{Item, Queued};
 use super::seen::SeenSet;
 use super::{Frontier, InFlight, Live, journal};
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::event::{CrawlIdentity, Cut};
+use crate::event::{CrawlIdentity, Cut, HostId};
 use crate::protocol::robots::Rules;
 use crate::time::Tick;
 use std::collections::HashSet;
@@ -198,34 +198,20 @@ fn rebuild_seen(logs: &dyn Logs, known: u64, bytes_max: usize) -> Result<(SeenSe
     Ok((set, sum))
 }
 
-/// A URL that is still to do, as its record says; the text lies in the piece that is read.
-struct Waiting<'a> {
-    host: u32,
-    fingerprint: u64,
-    depth: u16,
-    kind: u8,
-    redirects: u8,
-    tries: u8,
-    target: &'a [u8],
-}
-
 /// Reads the URL log: names, rules, scope, and the URLs that are still to do.
 struct Rebuild<'a> {
     frontier: &'a mut Frontier,
     in_flight: HashSet<InFlight>,
     /// Those in flight at the cut.
     again: Vec<(u32, Queued)>,
-    item: Queued,
 }
 
 impl<'a> Rebuild<'a> {
     fn new(frontier: &'a mut Frontier, state: &State) -> Self {
-        frontier.live.reserve(state.hosts as usize);
         Self {
             frontier,
             in_flight: state.in_flight.iter().copied().collect(),
             again: Vec::new(),
-            item: Queued::default(),
         }
     }
 
@@ -270,8 +256,7 @@ impl<'a> Rebuild<'a> {
                     tries,
                     target,
                 } => {
-                    let it = Waiting {
-                        host,
+                    let it = Item {
                         fingerprint,
                         depth,
                         kind,
@@ -280,7 +265,7 @@ impl<'a> Rebuild<'a> {
                         target,
                     };
                     if seq >= self.frontier.hosts.get(host).popped {
-                        waiting.push(it);
+                        waiting.push((host, it));
                         if waiting.len() == BATCH {
                             self.queue(&mut waiting);
                         }
@@ -307,39 +292,20 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Queues a batch. The ends of all its queues are touched first, so that the waits for memory overlap.
-    fn queue(&mut self, waiting: &mut Vec<Waiting<'_>>) {
+    fn queue(&mut self, waiting: &mut Vec<(HostId, Item<'_>)>) {
         let Frontier {
             live,
             queues,
             journal,
             ..
         } = &mut *self.frontier;
-        let touched = waiting.iter().fold(0, |sum, it| {
-            sum ^ queues.touch(&live[it.host as usize].queue)
+        let touched = waiting.iter().fold(0, |sum, (host, _)| {
+            sum ^ queues.touch(&live[*host as usize].queue)
         });
         std::hint::black_box(touched);
-        for it in waiting.drain(..) {
-            it.fill(&mut self.item);
-            queues.push(&mut live[it.host as usize].queue, &self.item);
+        for (host, it) in waiting.drain(..) {
+            queues.push(&mut live[host as usize].queue, &it);
             journal.open(it.fingerprint);
         }
-    }
-}
-
-impl Waiting<'_> {
-    fn fill(&self, item: &mut Queued) {
-        item.fingerprint = self.fingerprint;
-        item.depth = self.depth;
-        item.kind = self.kind;
-        item.redirects = self.redirects;
-        item.tries = self.tries;
-        item.target.clear();
-        item.target.extend_from_slice(self.target);
-    }
-
-    fn to_queued(&self) -> Queued {
-        let mut item = Queued::default();
-        self.fill(&mut item);
-        item
     }
 }

@@ -1,12 +1,17 @@
 //! Which host is next: a ring of hosts that may be fetched from now, and a heap of those that must wait.
 //!
 //! What must hold: a host is at one place at a time; hosts that become ready at the same tick leave in the order of
-//! their numbers; derived state, rebuilt at a restore.
+//! their numbers; growing copies nothing ([`Chunked`]); derived state, rebuilt at a restore.
 
+use super::chunked::Chunked;
 use crate::event::HostId;
 use crate::time::Tick;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
+
+/// Hosts in a block of the ready ring.
+const BLOCK: usize = 4_096;
+/// Children of a node of the heap: four ticks lie in one or two cache lines.
+const ARITY: usize = 4;
 
 /// Where a host stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -23,43 +28,97 @@ pub enum Place {
 /// Ready ring and timer heap.
 #[derive(Default)]
 pub struct Schedule {
-    ready: VecDeque<HostId>,
-    waiting: BinaryHeap<Reverse<(Tick, HostId)>>,
+    /// Blocks in order; hosts leave the first and join the last.
+    ready: VecDeque<VecDeque<HostId>>,
+    /// An emptied block, for the next one.
+    spare: VecDeque<HostId>,
+    ready_len: usize,
+    /// A heap: no element is larger than its children.
+    waiting: Chunked<(Tick, HostId)>,
 }
 
 impl Schedule {
     /// Appends a host to the ready ring.
     pub fn ready(&mut self, host: HostId) {
-        self.ready.push_back(host);
+        if self.ready.back().is_none_or(|block| block.len() >= BLOCK) {
+            let mut block = std::mem::take(&mut self.spare);
+            block.reserve(BLOCK);
+            self.ready.push_back(block);
+        }
+        if let Some(block) = self.ready.back_mut() {
+            block.push_back(host);
+            self.ready_len += 1;
+        }
     }
 
     /// Lets a host wait until `at`.
     pub fn wait(&mut self, host: HostId, at: Tick) {
-        self.waiting.push(Reverse((at, host)));
+        let mut n = self.waiting.len();
+        self.waiting.push((at, host));
+        while n > 0 {
+            let parent = (n - 1) / ARITY;
+            if self.waiting[parent] <= self.waiting[n] {
+                break;
+            }
+            self.swap(parent, n);
+            n = parent;
+        }
     }
 
     /// The next ready host.
     pub fn next_ready(&mut self) -> Option<HostId> {
-        self.ready.pop_front()
+        let block = self.ready.front_mut()?;
+        let host = block.pop_front();
+        if block.is_empty() && self.ready.len() > 1 {
+            self.spare = self.ready.pop_front().unwrap_or_default();
+        }
+        self.ready_len -= usize::from(host.is_some());
+        host
     }
 
     /// The next host whose time has come.
     pub fn next_due(&mut self, now: Tick) -> Option<HostId> {
-        let Reverse((at, _)) = self.waiting.peek()?;
-        if *at > now {
+        if self.next_tick()? > now {
             return None;
         }
-        self.waiting.pop().map(|Reverse((_, host))| host)
+        let last = self.waiting.pop()?;
+        if self.waiting.is_empty() {
+            return Some(last.1);
+        }
+        let (_, host) = std::mem::replace(&mut self.waiting[0], last);
+        self.sink();
+        Some(host)
+    }
+
+    /// Lets the first element of the heap sink to where it belongs.
+    fn sink(&mut self) {
+        let (mut n, len) = (0, self.waiting.len());
+        loop {
+            let children = (n * ARITY + 1)..(n * ARITY + 1 + ARITY).min(len);
+            let Some(least) = children.min_by_key(|child| self.waiting[*child]) else {
+                return;
+            };
+            if self.waiting[n] <= self.waiting[least] {
+                return;
+            }
+            self.swap(n, least);
+            n = least;
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        let of_a = self.waiting[a];
+        self.waiting[a] = std::mem::replace(&mut self.waiting[b], of_a);
     }
 
     /// When the next waiting host is due.
     pub fn next_tick(&self) -> Option<Tick> {
-        self.waiting.peek().map(|Reverse((at, _))| *at)
+        (!self.waiting.is_empty()).then(|| self.waiting[0].0)
     }
 
     /// Hosts in the ready ring.
     pub fn ready_len(&self) -> usize {
-        self.ready.len()
+        self.ready_len
     }
 
     /// Hosts in the heap.
@@ -71,6 +130,9 @@ impl Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
 
     #[test]
     fn hosts_leave_the_heap_in_the_order_of_their_ticks() {
@@ -82,5 +144,41 @@ mod tests {
         let due: Vec<_> = std::iter::from_fn(|| s.next_due(60)).collect();
         assert_eq!(due, [2, 1, 3]);
         assert_eq!(s.waiting_len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn heap_and_ring_agree_with_the_library(ops in prop::collection::vec((0u32..3, 0u64..50, any::<u16>()), 1..600)) {
+            let mut s = Schedule::default();
+            let (mut heap, mut ring) = (BinaryHeap::new(), VecDeque::new());
+            for (op, at, host) in ops {
+                let host = HostId::from(host);
+                match op {
+                    0 => {
+                        s.wait(host, at);
+                        heap.push(Reverse((at, host)));
+                        s.ready(host);
+                        ring.push_back(host);
+                    }
+                    1 => {
+                        let due = heap.peek().is_some_and(|Reverse((t, _))| *t <= at);
+                        let want = due.then(|| heap.pop().map(|Reverse((_, h))| h)).flatten();
+                        prop_assert_eq!(s.next_due(at), want);
+                    }
+                    _ => prop_assert_eq!(s.next_ready(), ring.pop_front()),
+                }
+                prop_assert_eq!((s.waiting_len(), s.ready_len()), (heap.len(), ring.len()));
+                prop_assert_eq!(s.next_tick(), heap.peek().map(|Reverse((t, _))| *t));
+            }
+        }
+    }
+
+    #[test]
+    fn the_ring_keeps_its_order_over_many_blocks() {
+        let mut s = Schedule::default();
+        let many = BLOCK as u32 * 3 + 7;
+        (0..many).for_each(|host| s.ready(host));
+        assert!((0..many).all(|host| s.next_ready() == Some(host)));
+        assert_eq!((s.next_ready(), s.ready_len()), (None, 0));
     }
 }
