@@ -210,6 +210,8 @@ fn from_frontier(report: &mut Report, stage: &FrontierStage, config: &Config, co
         bytes: figures.bytes,
         redo_bound_s: figures.redo_bound as f64 / SECOND as f64,
         promised_s: config.checkpoint_every as f64 / SECOND as f64,
+        compactions: figures.compacted.1,
+        compacted_bytes: figures.compacted.0,
     };
 }
 

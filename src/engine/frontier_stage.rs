@@ -39,6 +39,8 @@ pub struct CheckpointFigures {
     pub redo_bound: Tick,
     /// Longest time from a cut to its durability, ticks.
     pub durable_max: Tick,
+    /// Bytes written by compactions, and how many took effect.
+    pub compacted: (u64, u64),
 }
 
 /// Why and since when the crawl is ending.
@@ -158,6 +160,7 @@ impl FrontierStage {
             let figures = &mut self.figures;
             figures.count += 1;
             figures.bytes += durable.bytes;
+            figures.compacted = durable.compacted;
             figures.redo_bound = figures.redo_bound.max(at_risk);
             figures.durable_max = self.timing.cadence.durable_max();
             self.timing.alarmed = false;

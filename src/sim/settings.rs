@@ -49,7 +49,7 @@ impl Settings {
         let sizes = Sizes {
             seen: log(&mut dice),
             urls: log(&mut dice),
-            compact_at: [1, 8 << 10, 64 << 10, u64::MAX][dice.apart(2).below(4) as usize],
+            compact_at: [1, 1, 8 << 10, u64::MAX][dice.apart(2).below(4) as usize],
         };
         let any = dice.one_in(3);
         let config = Config {
@@ -79,7 +79,7 @@ impl Settings {
             pages: dice.between(2, 60),
             links: dice.between(1, 12),
             body: [0, 200, 2_000][dice.below(3) as usize],
-            latency: [1, 50, 3_000][dice.below(3) as usize] * MILLISECOND,
+            latency: [1, 50, 3_000, 12_000][dice.below(4) as usize] * MILLISECOND,
             sync: [1, 500, 5_000, 200_000][dice.below(slowest) as usize] * MICROSECOND,
             stall: [0, 0, 2, 3, 8][dice.below(5) as usize],
             delta_slots: [3, 16, 256][dice.below(3) as usize],

@@ -137,6 +137,10 @@ pub struct Checkpoints {
     pub redo_bound_s: f64,
     /// What was promised (`--checkpoint-every`), seconds.
     pub promised_s: f64,
+    /// Times that the URL log was compacted.
+    pub compactions: u64,
+    /// Bytes written by that.
+    pub compacted_bytes: u64,
 }
 
 /// What a restored run started from.

@@ -266,6 +266,20 @@ fn checkpoints(sheet: &mut Sheet, report: &Report) {
     } else {
         sheet.line(&bound);
     }
+    if made.compactions > 0 {
+        sheet.line(&format!(
+            "the URL log was compacted {}, {} written",
+            times(made.compactions),
+            bytes(made.compacted_bytes)
+        ));
+    }
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".into(),
+        n => format!("{} times", thousands(n)),
+    }
 }
 
 /// Storage, memory, threads.

@@ -126,6 +126,8 @@ fn fixed(pages: u64) -> Report {
             bytes: 88_000_000,
             redo_bound_s: 13.2,
             promised_s: 15.0,
+            compactions: 2,
+            compacted_bytes: 140_000_000,
             ..Checkpoints::default()
         },
         restored: Some(Restored {
