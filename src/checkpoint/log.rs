@@ -26,9 +26,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 /// Bytes in front of a payload.
 pub(super) const RUN_HEAD_BYTES: usize = 32;
-const RUN: u32 = u32::from_le_bytes(*b"RUN\0");
-const SEAL: u32 = u32::from_le_bytes(*b"SEAL");
-const END: u32 = u32::from_le_bytes(*b"END\0");
+pub(super) const RUN: u32 = u32::from_le_bytes(*b"RUN\0");
+pub(super) const SEAL: u32 = u32::from_le_bytes(*b"SEAL");
+pub(super) const END: u32 = u32::from_le_bytes(*b"END\0");
 /// Appended bytes after which write-back is begun, so that a cut finds little left to do.
 const WRITEBACK_BYTES: u64 = 4 << 20;
 /// Longest payload of one run; its length is stored in 32 bits.
@@ -62,7 +62,7 @@ pub fn chain_start(kind: Kind, crawl: &[u8; 16]) -> u64 {
 }
 
 /// The 24 bytes that open a run, and the chain hash behind it.
-fn run_head(
+pub(super) fn run_head(
     magic: u32,
     epoch: u64,
     before: u64,

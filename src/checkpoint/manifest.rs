@@ -46,6 +46,8 @@ pub struct Named {
 pub struct Generation {
     /// Which crawl.
     pub identity: CrawlIdentity,
+    /// Which holder of the directory wrote it, counted up with each ([`super::lease`]); 0 before there were terms.
+    pub term: u32,
     /// Number of the checkpoint; 0 for the generation that only says that the crawl exists.
     pub epoch: u64,
     /// Crawl time of the cut.
@@ -87,6 +89,7 @@ impl Generation {
     pub fn genesis(identity: CrawlIdentity) -> Self {
         Self {
             identity,
+            term: 0,
             epoch: 0,
             tick: 0,
             wall: identity.created,
@@ -159,7 +162,7 @@ impl Generation {
             }
         }
         page.u32(self.segment);
-        page.u32(0);
+        page.u32(self.term);
         for n in [
             self.mark_epoch,
             self.segment_len,
@@ -260,11 +263,12 @@ impl Slot {
             Named { file, len, hash }
         };
         let (image, state) = (named(), named());
-        let (segment, _) = (page.u32(), page.u32());
+        let (segment, term) = (page.u32(), page.u32());
         let [mark_epoch, segment_len, index_len, records, predecessor] = numbers(&mut page);
         let checksum = page.checksum;
         let generation = Box::new(Generation {
             identity,
+            term,
             epoch,
             tick,
             wall,
@@ -321,11 +325,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_survives_the_round_trip(n: [u64; 27], segment: u32, slot in 0u32..2) {
+        fn a_slot_survives_the_round_trip(n: [u64; 27], segment: u32, term: u32, slot in 0u32..2) {
             let log = |i: usize| LogPosition { file: n[i], offset: n[i + 1], payload: n[i + 2], chain: n[i + 3] };
             let named = |i: usize| Named { file: n[i], len: n[i + 1], hash: n[i + 2] };
             let generation = Generation {
-                identity: ME, epoch: n[0], tick: n[1], wall: n[2], cut_ns: n[3], state_hash: n[4], seen_len: n[5],
+                identity: ME, term, epoch: n[0], tick: n[1], wall: n[2], cut_ns: n[3], state_hash: n[4], seen_len: n[5],
                 urls_len: n[6], seen: log(7), urls: log(11), image: named(15), state: named(18), mark_epoch: n[21],
                 segment, segment_len: n[22], index_len: n[23], records: n[24], predecessor: n[25],
             };

@@ -226,7 +226,21 @@ impl Header {
         crawl: &[u8; 16],
         number: u64,
     ) -> Result<Header, String> {
-        let mut page = PageReader::open(file, kind).map_err(|flaw| format!("the header {flaw}"))?;
+        Self::of_page(file, file.len() as u64, kind, crawl, number)
+    }
+
+    /// The same of a file of `file_len` bytes, of which `page` is at least the first page.
+    ///
+    /// # Errors
+    /// As [`Header::decode`].
+    pub fn of_page(
+        page: &[u8],
+        file_len: u64,
+        kind: Kind,
+        crawl: &[u8; 16],
+        number: u64,
+    ) -> Result<Header, String> {
+        let mut page = PageReader::open(page, kind).map_err(|flaw| format!("the header {flaw}"))?;
         let header = Header {
             kind,
             crawl: page.bytes(),
@@ -245,10 +259,9 @@ impl Header {
                 header.number
             ));
         }
-        if header.file_len != file.len() as u64 {
+        if header.file_len != file_len {
             return Err(format!(
-                "is {} bytes long instead of {}",
-                file.len(),
+                "is {file_len} bytes long instead of {}",
                 header.file_len
             ));
         }

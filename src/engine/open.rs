@@ -1,10 +1,11 @@
 //! Opening a crawl directory: a new crawl, or the one that lies there.
 //!
-//! What must hold: one process at a time (the lock is held to the end); a crawl is never overwritten and never begun
+//! What must hold: one process at a time (the directory's lease is kept from before the opening to the end); a crawl is never overwritten and never begun
 //! anew in silence; what was restored, how old it is and what is redone is said.
 
 use super::Announce;
-use crate::checkpoint::{self, Checkpointer, DirDisk, Lock, Recovered, Sizes};
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::{self, Checkpointer, DirDisk, Recovered, Sizes};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -25,33 +26,32 @@ pub struct Opened {
     pub(super) clock: Clock,
     pub(super) epoch: u64,
     pub(super) restored: Option<Restored>,
-    pub(super) lock: Lock,
+    pub(super) lease: Arc<Lease>,
 }
 
-/// Opens the directory of `config` and puts the seeds in.
-pub fn open(config: &Config, announce: &mut dyn Announce) -> Result<Opened> {
-    std::fs::create_dir_all(&config.dir)
-        .map_err(|e| Error::io("cannot create the crawl directory", &config.dir, e))?;
-    let lock = Lock::acquire(&config.dir)?;
-    let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&config.dir)?);
+/// Opens the directory of `config`, which this process holds, and puts the seeds in.
+pub fn open(config: &Config, lease: &Arc<Lease>, announce: &mut dyn Announce) -> Result<Opened> {
+    let lease = Arc::clone(lease);
+    let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&config.dir)?.held_by(Arc::clone(&lease)));
     let mut opened = match checkpoint::recover(&*disk)? {
-        None => create(config, disk, lock)?,
+        None => create(config, disk, lease)?,
         Some(_) if config.fresh => {
             return Err(Error::usage(format!(
                 "--fresh: {} holds a crawl already; name another --dir, or leave --fresh out to go on with it",
                 config.dir.display()
             )));
         }
-        Some(recovered) => restore(config, disk, lock, recovered, announce)?,
+        Some(recovered) => restore(config, disk, lease, recovered, announce)?,
     };
     seed(config, &mut opened, announce)?;
     Ok(opened)
 }
 
-fn create(config: &Config, disk: Arc<dyn Disk>, lock: Lock) -> Result<Opened> {
+fn create(config: &Config, disk: Arc<dyn Disk>, lease: Arc<Lease>) -> Result<Opened> {
     let identity = new_identity()?;
     let frontier = Frontier::new(config, &identity)?;
-    let checkpointer = Checkpointer::new(Arc::clone(&disk), identity, Sizes::default())?;
+    let checkpointer =
+        Checkpointer::new(Arc::clone(&disk), identity, Sizes::default())?.in_term(lease.term());
     Ok(Opened {
         frontier,
         store: Store::create(disk, &identity, Settings::of(config))?,
@@ -60,7 +60,7 @@ fn create(config: &Config, disk: Arc<dyn Disk>, lock: Lock) -> Result<Opened> {
         epoch: 0,
         restored: None,
         identity,
-        lock,
+        lease,
     })
 }
 
@@ -84,14 +84,14 @@ fn new_identity() -> Result<CrawlIdentity> {
 fn restore(
     config: &Config,
     disk: Arc<dyn Disk>,
-    lock: Lock,
+    lease: Arc<Lease>,
     recovered: Recovered,
     announce: &mut dyn Announce,
 ) -> Result<Opened> {
     let identity = recovered.identity;
     let cut = &recovered.cut;
     if cut.epoch == 0 {
-        return begin_again(config, disk, lock, &recovered, announce);
+        return begin_again(config, disk, lease, &recovered, announce);
     }
     let clock = Clock::starting_at(cut.tick);
     let (mut frontier, found) = Frontier::restore(
@@ -104,7 +104,8 @@ fn restore(
         clock.now(),
     )?;
     frontier.number_cuts_from(recovered.next_epoch);
-    let checkpointer = Checkpointer::resume(Arc::clone(&disk), &recovered, Sizes::default())?;
+    let checkpointer = Checkpointer::resume(Arc::clone(&disk), &recovered, Sizes::default())?
+        .in_term(lease.term());
     let store = Store::reopen(disk, &identity, Settings::of(config), &recovered.mark)?;
     let age_s = wall_now().saturating_sub(cut.wall) as f64 / 1_000.0;
     let restored = Restored {
@@ -134,7 +135,7 @@ fn restore(
         clock,
         restored: Some(restored),
         identity,
-        lock,
+        lease,
     })
 }
 
@@ -142,7 +143,7 @@ fn restore(
 fn begin_again(
     config: &Config,
     disk: Arc<dyn Disk>,
-    lock: Lock,
+    lease: Arc<Lease>,
     recovered: &Recovered,
     announce: &mut dyn Announce,
 ) -> Result<Opened> {
@@ -150,7 +151,8 @@ fn begin_again(
     let identity = recovered.identity;
     let mut frontier = Frontier::new(config, &identity)?;
     frontier.number_cuts_from(recovered.next_epoch);
-    let checkpointer = Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?;
+    let checkpointer =
+        Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?.in_term(lease.term());
     Store::discard(&*disk)?;
     Ok(Opened {
         frontier,
@@ -160,7 +162,7 @@ fn begin_again(
         epoch: recovered.next_epoch - 1,
         restored: None,
         identity,
-        lock,
+        lease,
     })
 }
 
