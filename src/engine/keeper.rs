@@ -9,7 +9,7 @@ use crate::checkpoint::lease::{Ending, Lease, Silence, Tenure};
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::telemetry::Stop as Reason;
-use crate::time::{Clock, MILLISECOND};
+use crate::time::{Clock, MILLISECOND, Tick};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -78,31 +78,94 @@ impl Drop for Keeper {
     }
 }
 
+/// What is known of the checkpoint thread.
+#[derive(Default)]
+struct Writer {
+    silence: Silence<u64>,
+    stuck: bool,
+}
+
+/// What is to be done about the lease.
+#[derive(Debug, PartialEq, Eq)]
+enum Duty {
+    Renew,
+    /// The checkpoint thread does not get on; the first time that is worth a word.
+    Lapse {
+        first: bool,
+    },
+}
+
+impl Writer {
+    fn look(&mut self, turns: u64, now: Tick) -> Duty {
+        let silent = self.silence.look(turns, now);
+        let stuck = turns != WRITER_ABSENT && silent >= limits::LEASE_STALL_MS * MILLISECOND;
+        let before = std::mem::replace(&mut self.stuck, stuck);
+        match stuck {
+            true => Duty::Lapse { first: !before },
+            false => Duty::Renew,
+        }
+    }
+}
+
 fn keep(lease: &Lease, control: &Control, done: &AtomicBool) {
     let clock = Clock::starting_at(0);
-    let mut writer = Silence::default();
-    let mut stuck = false;
+    let mut writer = Writer::default();
     while !done.load(Ordering::Acquire) {
         let turns = control.writer_turns.load(Ordering::Relaxed);
-        let silent = writer.look(turns, clock.now());
-        let was_stuck = std::mem::replace(
-            &mut stuck,
-            turns != WRITER_ABSENT && silent >= limits::LEASE_STALL_MS * MILLISECOND,
-        );
-        if stuck && !was_stuck {
-            control.remark(format!(
-                "the checkpoint thread has been stuck in the disk for {} s: a standby takes over now, if there is one",
-                limits::LEASE_STALL_MS / 1_000
-            ));
-        }
-        let kept = if stuck {
-            lease.confirm()
-        } else {
-            lease.renew()
+        let kept = match writer.look(turns, clock.now()) {
+            Duty::Renew => lease.renew(),
+            Duty::Lapse { first } => {
+                if first {
+                    control.remark(format!(
+                        "the checkpoint thread has been stuck in the disk for {} s; a standby, if there is one, takes over",
+                        limits::LEASE_STALL_MS / 1_000
+                    ));
+                }
+                lease.confirm()
+            }
         };
         if let Err(error) = kept {
             return control.fail(error);
         }
         std::thread::park_timeout(Duration::from_millis(limits::LEASE_RENEW_MS));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::SECOND;
+
+    const STALL_S: u64 = limits::LEASE_STALL_MS / 1_000;
+
+    #[test]
+    fn a_writer_that_does_not_get_on_lets_the_lease_lapse_until_it_does() {
+        let mut writer = Writer::default();
+        for s in 0..100 {
+            assert_eq!(writer.look(1 + s / 20, s * SECOND), Duty::Renew);
+        }
+        for s in 0..STALL_S {
+            assert_eq!(writer.look(9, (100 + s) * SECOND), Duty::Renew);
+        }
+        let later = |s: u64| (100 + STALL_S + s) * SECOND;
+        assert_eq!(writer.look(9, later(0)), Duty::Lapse { first: true });
+        assert_eq!(writer.look(9, later(1)), Duty::Lapse { first: false });
+        assert_eq!(writer.look(10, later(2)), Duty::Renew);
+    }
+
+    #[test]
+    fn before_and_after_the_writer_runs_nothing_is_asked_of_it() {
+        let mut writer = Writer::default();
+        for s in 0..10 * STALL_S {
+            assert_eq!(writer.look(WRITER_ABSENT, s * SECOND), Duty::Renew);
+        }
+    }
+
+    /// A process that was stopped as a whole has no stuck writer.
+    #[test]
+    fn the_time_in_which_this_thread_was_stopped_too_does_not_count() {
+        let mut writer = Writer::default();
+        assert_eq!(writer.look(5, 0), Duty::Renew);
+        assert_eq!(writer.look(5, 3_600 * SECOND), Duty::Renew);
     }
 }

@@ -149,7 +149,8 @@ pub fn claim(dir: &Path) -> Result<Tenure> {
         Attempt::Busy | Attempt::Over(_) => {
             let holder = peek(dir)?.map_or("another process".into(), |r| r.holder());
             Err(Error::environment(format!(
-                "{} is just being taken over by {holder}; wait until that is done, or name another directory with --dir",
+                "{} is in use: {holder} is just making or replacing files in it; wait until that is done, or name another \
+                 directory with --dir",
                 dir.display()
             )))
         }

@@ -214,24 +214,30 @@ impl Lease {
             return Err(io::Error::other(lost.clone()));
         }
         let there = File::open(self.dir.join(LEASE)).and_then(|file| file.metadata());
-        match there {
+        let why = match there {
             Ok(meta) if (meta.dev(), meta.ino()) == self.is => return Ok(()),
-            Ok(_) => {}
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-        let who = match peek(&self.dir) {
-            Ok(Some(record)) => format!("{}, term {}", record.holder(), record.term),
-            _ => "unknown to this one".into(),
-        };
-        let mine = self.term();
-        let lost = self.lost.get_or_init(|| {
-            format!(
-                "another process took over {} ({who}); this one, term {mine}, was silent for too long, and ends without \
-                 writing anything more",
+            Ok(_) => self.who_took_over(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => format!(
+                "somebody removed LEASE from {}; this process ends, since it cannot tell whether another one took over; \
+                 the same command goes on from the last checkpoint",
                 self.dir.display()
-            )
-        });
+            ),
+            Err(e) => return Err(e),
+        };
+        let lost = self.lost.get_or_init(|| why);
         Err(io::Error::other(lost.clone()))
+    }
+
+    fn who_took_over(&self) -> String {
+        let who = match peek(&self.dir) {
+            Ok(Some(record)) => format!(" ({}, term {})", record.holder(), record.term),
+            _ => String::new(),
+        };
+        format!(
+            "another process took over {}{who}; this one, term {}, was silent for too long, and ends without writing \
+             anything more",
+            self.dir.display(),
+            self.term()
+        )
     }
 }
