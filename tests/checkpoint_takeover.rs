@@ -227,6 +227,7 @@ fn a_holder_that_wakes_late_harms_nothing() {
                     let made = old.disk.create("seen-000099.log", Access::Mapped, 4096);
                     assert!(made.is_err());
                     assert!(old.disk.remove("manifest").is_err());
+                    assert!(old.disk.open("manifest", Access::Mapped).is_err());
                 }
             };
             let tenure = take_over(dir);
@@ -245,6 +246,22 @@ fn a_holder_that_wakes_late_harms_nothing() {
             assert_eq!(report.restorable.len(), 2);
         }
     }
+}
+
+#[test]
+fn a_holder_that_wakes_before_it_opened_anything_opens_nothing() {
+    let home = scratch();
+    let dir = home.path();
+    let mut first = Holder::begin(claim(dir).unwrap(), dir).unwrap();
+    first.checkpoints(3).unwrap();
+    drop(first);
+    let old = claim(dir).unwrap();
+    let mut new = Holder::begin(take_over(dir), dir).unwrap();
+    new.checkpoints(1).unwrap();
+    let message = Holder::begin(old, dir).err().unwrap().to_string();
+    assert!(message.contains("another process took over"), "{message}");
+    new.checkpoints(2).unwrap();
+    assert_eq!(check(dir), new.n);
 }
 
 /// Both run at full speed on threads of their own; the copies are made while the old one writes.
@@ -314,6 +331,13 @@ fn a_sign_of_life_is_an_answer_to_those_who_judged_before() {
     tenure.lease.renew().unwrap();
     let late = attempt(dir, Mode::TakeOver(sign)).unwrap();
     assert!(matches!(late, Attempt::Held(_)));
+    // Silent again, but stopped while it changes a name: that has to be waited for.
+    let sign = peek(dir).unwrap().unwrap().sign();
+    let names = tenure.lease.hold_names().unwrap();
+    for mode in [Mode::Start, Mode::Follow, Mode::TakeOver(sign)] {
+        assert!(matches!(attempt(dir, mode).unwrap(), Attempt::Busy));
+    }
+    drop(names);
     tenure.lease.confirm().unwrap();
     let other = attempt(dir, Mode::Follow).unwrap();
     assert!(matches!(other, Attempt::Held(_)));

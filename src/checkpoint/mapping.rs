@@ -5,7 +5,7 @@
 //!   store to a hole dies of SIGBUS on a full disk), never truncated, and unlinked only after its map is gone;
 //! * nobody ever holds a reference into a map: bytes are copied in through the raw pointer, read back with `pread`;
 //! * one handle stores, its twins only sync; the crawl directory's [`super::lease`] keeps other processes away: a disk
-//!   that has one makes and removes names only while it is held;
+//!   that has one makes, opens for writing, and removes only while it is held;
 //! * after a failed sync the file is poisoned: the kernel may have marked its pages clean without writing them, so every
 //!   later store or sync fails.
 //!
@@ -152,6 +152,10 @@ impl Disk for DirDisk {
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let file = options().write(true).open(self.at(name)?)?;
+        if let Some(lease) = &self.lease {
+            // After the opening: a file that was still ours then is replaced before another one uses it.
+            lease.look()?;
+        }
         if access == Access::Mapped {
             allocate_holes(&file, file.metadata()?.len())?;
         }

@@ -209,7 +209,11 @@ impl Lease {
             .map_err(|e| Error::io("cannot renew", self.dir.join(LEASE), e))
     }
 
-    fn look(&self) -> io::Result<()> {
+    /// [`Lease::confirm`] for those who do files.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn look(&self) -> io::Result<()> {
         if let Some(lost) = self.lost.get() {
             return Err(io::Error::other(lost.clone()));
         }

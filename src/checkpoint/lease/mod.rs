@@ -9,6 +9,7 @@
 //! What must hold, wherever the old process was stopped and whenever it wakes:
 //! * it writes only to files that no name leads to any more: before the new holder writes anything, every file that the
 //!   old one may have open for writing is replaced by a copy ([`orphan`]);
+//! * it opens nothing of the new holder for writing: a look follows every such opening, and before it nothing is written;
 //! * it changes no name: names are made and removed under the lock of `FENCE` only, after a look at `LEASE`
 //!   ([`Lease::hold_names`]), and the new term is written under that lock;
 //! * of what it still writes to files that keep their names until they are copied, nothing is needed: the term is written
@@ -21,6 +22,10 @@
 //! `LOCK` stays what it was: it tells at once that a process has died. Where the file system is local, a free `LOCK`
 //! proves that nobody writes any more and nothing is copied; on a network file system a lock can be lost while its holder
 //! lives, so there everything is.
+//!
+//! What rests on the locks of the file system: that `FENCE` keeps out whoever is stopped under it. It is held for a rename
+//! or a removal only, and a process that is stopped in that moment cannot be followed until it is ended. A network file
+//! system that takes the lock from it instead lets that one rename or removal come late.
 //!
 //! Deliberately absent: killing the old process, agreement between machines beyond what `flock` gives, threads.
 
