@@ -104,6 +104,8 @@ pub struct Config {
     pub report: Option<PathBuf>,
     /// Refuse a directory that holds a crawl.
     pub fresh: bool,
+    /// Wait where another process has the directory, and go on in its place.
+    pub standby: bool,
     /// No status line.
     pub quiet: bool,
     /// Clocks of a fetch.
@@ -166,6 +168,7 @@ impl Default for Config {
             checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
             report: None,
             fresh: false,
+            standby: false,
             quiet: false,
             clocks: FetchClocks::default(),
         }

@@ -160,6 +160,24 @@ pub const COMPACT_BYTES_MIN: u64 = 32 << 20;
 /// Records of what has ended that are compressed together, bytes before compression at most.
 pub const ENDED_RUN_BYTES_MAX: usize = 512 << 10;
 
+// --- the lease of a crawl directory, and the standby
+
+/// Silence after which a standby takes over, milliseconds.
+pub const LEASE_MS: u64 = 5_000;
+/// Between two renewals, milliseconds.
+pub const LEASE_RENEW_MS: u64 = 1_000;
+/// How long the checkpoint thread may be stuck in one disk operation before the lease is no longer renewed, milliseconds.
+/// Also the longest lease that a standby waits for, whatever a file says.
+pub const LEASE_STALL_MS: u64 = 30_000;
+/// What a pause between two looks counts as at most, milliseconds: who was stopped itself must look again.
+pub const LEASE_STEP_MS: u64 = 1_500;
+/// How long a start waits for whoever is just changing a name, milliseconds.
+pub const FENCE_WAIT_MS: u64 = 2_000;
+/// Between two looks of a standby, milliseconds.
+pub const STANDBY_POLL_MS: u64 = 200;
+/// Bytes of new checkpoints that a standby reads between two looks.
+pub const STANDBY_READ_BYTES: u64 = 16 << 20;
+
 // --- the store
 
 /// Segment size, bytes, at which the store opens the next one.
@@ -263,6 +281,8 @@ pub const WEB_DRAIN_MS: u64 = 1_000;
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
+const _: () = assert!(LEASE_MS >= 4 * LEASE_RENEW_MS && LEASE_MS >= 3 * LEASE_STEP_MS);
+const _: () = assert!(LEASE_STEP_MS > LEASE_RENEW_MS && LEASE_STEP_MS > STANDBY_POLL_MS);
 const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
 // Patterns are counted in 16 bits; escaping makes them up to three times as long.
 const _: () = assert!(ROBOTS_LINE_BYTES_MAX * 3 + 1 < u16::MAX as usize);

@@ -34,12 +34,12 @@ pub fn image_name(number: u64) -> String {
 }
 
 /// Hash of block `index`.
-fn block_hash(index: u32, block: &[u8]) -> u64 {
+pub(super) fn block_hash(index: u32, block: &[u8]) -> u64 {
     xxh3_64_with_seed(block, u64::from(index) + 1)
 }
 
 /// Where the blocks begin in a file with room for `capacity` of them.
-fn blocks_at(capacity: u64) -> u64 {
+pub(super) fn blocks_at(capacity: u64) -> u64 {
     PAGE_BYTES as u64 + whole_pages(capacity * 8)
 }
 

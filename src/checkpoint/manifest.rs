@@ -69,6 +69,8 @@ pub struct Named {
 pub struct Generation {
     /// Which crawl.
     pub identity: CrawlIdentity,
+    /// Which holder of the directory wrote it, counted up with each ([`super::lease`]); 0 before there were terms.
+    pub term: u32,
     /// Number of the checkpoint; 0 for the generation that only says that the crawl exists.
     pub epoch: u64,
     /// Crawl time of the cut.
@@ -114,6 +116,7 @@ impl Generation {
     pub fn genesis(identity: CrawlIdentity) -> Self {
         Self {
             identity,
+            term: 0,
             epoch: 0,
             tick: 0,
             wall: identity.created,
@@ -197,7 +200,7 @@ impl Generation {
             }
         }
         page.u32(self.segment);
-        page.u32(0);
+        page.u32(self.term);
         for n in [
             self.mark_epoch,
             self.segment_len,
@@ -299,7 +302,7 @@ impl Slot {
             Named { file, len, hash }
         };
         let (image, state) = (named(), named());
-        let (segment, _) = (page.u32(), page.u32());
+        let (segment, term) = (page.u32(), page.u32());
         let [mark_epoch, segment_len, index_len, records, predecessor] = numbers(&mut page);
         let [first, until] = numbers(&mut page);
         let base = Base {
@@ -312,6 +315,7 @@ impl Slot {
         let checksum = page.checksum;
         let generation = Box::new(Generation {
             identity,
+            term,
             epoch,
             tick,
             wall,
@@ -380,11 +384,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_survives_the_round_trip(n: [u64; 32], segment: u32, slot in 0u32..2) {
+        fn a_slot_survives_the_round_trip(n: [u64; 32], segment: u32, term: u32, slot in 0u32..2) {
             let log = |i: usize| LogPosition { file: n[i], offset: n[i + 1], payload: n[i + 2], chain: n[i + 3] };
             let named = |i: usize| Named { file: n[i], len: n[i + 1], hash: n[i + 2] };
             let generation = Generation {
-                identity: ME, epoch: n[0], tick: n[1], wall: n[2], cut_ns: n[3], state_hash: n[4], seen_len: n[5],
+                identity: ME, term, epoch: n[0], tick: n[1], wall: n[2], cut_ns: n[3], state_hash: n[4], seen_len: n[5],
                 urls_len: n[6], seen: log(7), urls: log(11),
                 base: Base { first: n[26], until: n[27], end: log(28), replaces: log(1) }, ended: log(24), image: named(15), state: named(18), mark_epoch: n[21],
                 segment, segment_len: n[22], index_len: n[23], records: n[24], predecessor: n[25],

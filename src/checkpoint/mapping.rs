@@ -4,7 +4,8 @@
 //! * a mapped file is allocated whole, zero-filled and durable with its name before it is mapped; it is never sparse (a
 //!   store to a hole dies of SIGBUS on a full disk), never truncated, and unlinked only after its map is gone;
 //! * nobody ever holds a reference into a map: bytes are copied in through the raw pointer, read back with `pread`;
-//! * one handle stores, its twins only sync; the crawl directory's [`super::lock::Lock`] keeps other processes away;
+//! * one handle stores, its twins only sync; the crawl directory's [`super::lease`] keeps other processes away: a disk
+//!   that has one makes, opens for writing, and removes only while it is held;
 //! * after a failed sync the file is poisoned: the kernel may have marked its pages clean without writing them, so every
 //!   later store or sync fails.
 //!
@@ -13,6 +14,7 @@
 //!
 //! The only file with `unsafe` for maps, and the only one that names `memmap2`.
 
+use super::lease::Lease;
 use crate::disk::{Access, Disk, DiskFile};
 use crate::error::{Error, Result};
 use crate::store::plain::{PlainFile, begin_writeback};
@@ -31,10 +33,10 @@ const ZEROS_BYTES: usize = 1 << 20;
 const VOLATILE_TYPES: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// A directory of the real file system.
-#[derive(Debug)]
 pub struct DirDisk {
     path: PathBuf,
     dir: File,
+    lease: Option<Arc<Lease>>,
 }
 
 impl DirDisk {
@@ -70,7 +72,29 @@ impl DirDisk {
         Ok(Self {
             path: path.to_owned(),
             dir,
+            lease: None,
         })
+    }
+
+    /// The same directory for the holder of `lease`.
+    pub fn held_by(self, lease: Arc<Lease>) -> Self {
+        Self {
+            lease: Some(lease),
+            ..self
+        }
+    }
+
+    /// Gives the whole file at `new` the name `path`, which must be free.
+    fn settle(&self, new: &Path, path: &Path) -> io::Result<()> {
+        let Some(lease) = &self.lease else {
+            return Ok(()); // it has been made under its name
+        };
+        let _names = lease.hold_names()?;
+        match std::fs::symlink_metadata(path) {
+            Ok(_) => Err(ErrorKind::AlreadyExists.into()),
+            Err(e) if e.kind() == ErrorKind::NotFound => std::fs::rename(new, path),
+            Err(e) => Err(e),
+        }
     }
 
     /// The directory.
@@ -106,23 +130,32 @@ fn options() -> OpenOptions {
 impl Disk for DirDisk {
     fn create(&self, name: &str, access: Access, len: u64) -> io::Result<Box<dyn DiskFile>> {
         let path = self.at(name)?;
-        let file = options().write(true).create_new(true).open(&path)?;
+        let new = match &self.lease {
+            Some(lease) => self.path.join(lease.temporary()),
+            None => path.clone(),
+        };
+        let file = options().write(true).create_new(true).open(&new)?;
         let made = (|| {
             if len > 0 {
                 allocate(&file, len)?;
             }
             file.sync_all()?;
+            self.settle(&new, &path)?;
             self.dir.sync_all()?;
             wrap(file, access)
         })();
         if made.is_err() {
-            let _ = std::fs::remove_file(&path); // the first error is the one that counts
+            let _ = std::fs::remove_file(&new); // the first error is the one that counts
         }
         made
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn DiskFile>> {
         let file = options().write(true).open(self.at(name)?)?;
+        if let Some(lease) = &self.lease {
+            // After the opening: a file that was still ours then is replaced before another one uses it.
+            lease.look()?;
+        }
         if access == Access::Mapped {
             allocate_holes(&file, file.metadata()?.len())?;
         }
@@ -152,7 +185,13 @@ impl Disk for DirDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.at(name)?)?;
+        {
+            let _names = match &self.lease {
+                Some(lease) => Some(lease.hold_names()?),
+                None => None,
+            };
+            std::fs::remove_file(self.at(name)?)?;
+        }
         self.dir.sync_all()
     }
 

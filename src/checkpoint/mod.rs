@@ -22,7 +22,7 @@
 //!   after a restore, and when it outgrows its file);
 //! * after any failed write or sync the checkpointer takes nothing more; the newest durable generation stays.
 //!
-//! Order at a start: [`lock::Lock`], [`recover()`], then [`Checkpointer::new`] or [`Checkpointer::resume`], and only then
+//! Order at a start: [`lease::claim`], [`recover()`], then [`Checkpointer::new`] or [`Checkpointer::resume`], and only then
 //! the store: a generation that is given up is withdrawn before the store cuts the segments it names, and a directory
 //! with segments and no manifest is refused as damaged.
 //!
@@ -32,7 +32,9 @@ pub mod blob;
 pub mod cadence;
 mod compact;
 pub mod driver;
+pub mod follow;
 pub mod image;
+pub mod lease;
 pub mod lock;
 pub mod log;
 pub mod logs;

@@ -236,14 +236,14 @@ impl Header {
         crawl: &[u8; 16],
         number: u64,
     ) -> Result<Header, String> {
-        Self::open(file, file.len() as u64, kind, crawl, number)
+        Self::of_page(file, file.len() as u64, kind, crawl, number)
     }
 
-    /// The same for a file of which only the first page is at hand.
+    /// The same of a file of `file_len` bytes, of which `page` is at least the first page.
     ///
     /// # Errors
     /// As [`Header::decode`].
-    pub fn open(
+    pub fn of_page(
         page: &[u8],
         file_len: u64,
         kind: Kind,

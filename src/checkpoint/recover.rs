@@ -97,7 +97,7 @@ pub fn recover_into<R>(
         return Ok(None);
     };
     let mut order = [0u32, 1];
-    order.sort_by_key(|slot| std::cmp::Reverse(valid(&slots, *slot).map(|g| g.epoch)));
+    order.sort_by_key(|slot| std::cmp::Reverse(valid(&slots, *slot).map(|g| (g.term, g.epoch))));
     let mut why: Vec<String> = (0..2)
         .filter_map(|slot| match &slots[slot as usize] {
             Slot::Flawed(flaw) => Some(format!("manifest slot {slot} {flaw}")),

@@ -68,7 +68,7 @@ impl Runs {
         input
             .read_exact(&mut page)
             .map_err(|e| stopped(&name, 0, e))?;
-        let header = Header::open(&page, file_len, kind, crawl, number)
+        let header = Header::of_page(&page, file_len, kind, crawl, number)
             .map_err(|why| Stopped::Flaw(Defect::new(&name, (0, why))))?;
         let at = LogPosition {
             file: number,

@@ -10,6 +10,7 @@ use super::values::{
 };
 use crate::config::{Config, default_user_agent};
 use crate::engine;
+use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
 use crate::limits;
@@ -57,6 +58,11 @@ pub struct Settings {
     /// Refuse a directory that already holds a crawl
     #[arg(long)]
     pub fresh: bool,
+    /// Wait while another process crawls in DIR, and go on in its place when it dies or hangs; with nobody there, crawl.
+    /// DIR must be one directory for both, with working file locks (flock): on one machine, or on a network file system
+    /// that has them. A crawl that is finished, or at the end of its --for or --max-pages, is not gone on with
+    #[arg(long)]
+    pub standby: bool,
     /// No status line
     #[arg(long)]
     pub quiet: bool,
@@ -137,6 +143,7 @@ impl Settings {
         Settings {
             dir: self.dir.or(beneath.dir),
             fresh: self.fresh || beneath.fresh,
+            standby: self.standby || beneath.standby,
             quiet: self.quiet || beneath.quiet,
             report: self.report.or(beneath.report),
             run_for: self.run_for.or(beneath.run_for),
@@ -185,6 +192,11 @@ impl Settings {
                 "--for: a run of no time fetches nothing; leave it out for a run without end",
             ));
         }
+        if self.fresh && self.standby {
+            return Err(Error::usage(
+                "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
+            ));
+        }
         let max_body = self.max_body.map_or(usual.max_body as u64, |s| s.0);
         Ok(Config {
             dir: self.dir.unwrap_or(usual.dir),
@@ -225,6 +237,7 @@ impl Settings {
             checkpoint_every,
             report: self.report,
             fresh: self.fresh,
+            standby: self.standby,
             quiet: self.quiet,
             clocks: usual.clocks,
         })
@@ -252,11 +265,23 @@ pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
     let config = typed.understand(&mut std::io::stdin().lock())?;
     let stop = Stop::on_signals()?;
     let quiet = config.quiet;
-    let ended = engine::run(&config, &stop, &mut |line: &str| {
+    let mut announce = |line: &str| {
         if !quiet {
             eprintln!("{line}");
         }
-    })?;
+    };
+    let ended = if config.standby {
+        match standby::wait(&config, &stop, &mut announce)? {
+            Turn::Mine(tenure) => engine::run_in(tenure, &config, &stop, &mut announce)?,
+            Turn::Over(why) => {
+                announce(&why);
+                return Ok(ExitCode::SUCCESS);
+            }
+            Turn::Stopped => return Ok(ExitCode::from(EXIT_STOPPED)),
+        }
+    } else {
+        engine::run(&config, &stop, &mut announce)?
+    };
     super::report::print(&ended.report)?;
     if !quiet {
         eprintln!("\n{}", super::report::last_line(&ended.report));
@@ -344,6 +369,7 @@ mod tests {
              --resolve *.web.test:8080:127.0.0.1 --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
         )
         .unwrap();
+        assert!(!c.standby && config("--standby").unwrap().standby);
         assert_eq!(c.dir, PathBuf::from("d"));
         assert_eq!(
             (c.run_for, c.max_pages, c.max_depth),
@@ -398,6 +424,7 @@ mod tests {
             ("--max-body 2GiB", "--max-body"),
             ("--max-pages 0", "--max-pages"),
             ("--for 0s", "--for"),
+            ("--standby --fresh", "--standby"),
             ("--checkpoint-every 0s", "--checkpoint-every"),
             ("--checkpoint-every 2h", "--checkpoint-every"),
         ] {

@@ -1,14 +1,18 @@
 //! The checkpoint thread: the only one that stores to mapped files and waits for syncs.
 //!
-//! What must hold: it never holds anybody up; what it cannot take yet stays in its rings, and the frontier slows down
+//! What must hold: before each step of a checkpoint it looks whether the directory is still this process's (see
+//! [`crate::checkpoint::lease`] for what rests on that); it never holds anybody up; what it cannot take yet stays in its rings, and the frontier slows down
 //! when they fill. It ends when the crawl is over, and after the first error.
 
-use super::control::{Control, Phase};
+use super::control::{Control, Phase, WRITER_ABSENT};
+use crate::checkpoint::lease::Lease;
 use crate::checkpoint::{Checkpointer, Durable};
+use crate::error::Result;
 use crate::event::{Delta, StoreNote};
 use crate::ring::{Bell, Receiver, Sender};
 use crate::time::{Clock, SECOND, Tick};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Deltas taken in one go.
@@ -24,6 +28,7 @@ const AHEAD_EVERY: Tick = SECOND;
 /// The checkpointer with its rings.
 pub struct CheckpointStage {
     pub(super) checkpointer: Checkpointer,
+    pub(super) lease: Arc<Lease>,
     pub(super) deltas: Receiver<Delta>,
     pub(super) notes: Receiver<StoreNote>,
     pub(super) durables: Sender<Durable>,
@@ -35,33 +40,34 @@ pub struct CheckpointStage {
 impl CheckpointStage {
     /// Runs until the crawl is over.
     pub fn run(mut self) {
-        let (mut deltas, mut notes) = (Vec::new(), Vec::new());
-        let mut ahead_at = self.clock.now() + AHEAD_EVERY;
-        while self.control.phase() < Phase::Over {
-            let now = self.clock.now();
-            if now >= ahead_at {
-                if let Err(error) = self.checkpointer.sync_ahead() {
-                    return self.control.fail(error);
-                }
-                ahead_at = self.clock.now() + AHEAD_EVERY;
-            }
-            match self.turn(&mut deltas, &mut notes) {
-                Ok(0) => {
-                    let (deltas, notes) = (&self.deltas, &self.notes);
-                    self.bell
-                        .park(PARK, || !deltas.is_empty() || !notes.is_empty());
-                }
-                Ok(_) => {}
-                Err(error) => return self.control.fail(error),
-            }
+        if let Err(error) = self.work() {
+            self.control.fail(error);
         }
+        self.control
+            .writer_turns
+            .store(WRITER_ABSENT, Ordering::Relaxed);
     }
 
-    fn turn(
-        &mut self,
-        deltas: &mut Vec<Delta>,
-        notes: &mut Vec<StoreNote>,
-    ) -> crate::error::Result<usize> {
+    fn work(&mut self) -> Result<()> {
+        let (mut deltas, mut notes) = (Vec::new(), Vec::new());
+        let mut ahead_at = self.clock.now() + AHEAD_EVERY;
+        let turns = &Arc::clone(&self.control).writer_turns;
+        while self.control.phase() < Phase::Over {
+            turns.fetch_add(1, Ordering::Relaxed);
+            if self.clock.now() >= ahead_at {
+                self.checkpointer.sync_ahead()?;
+                ahead_at = self.clock.now() + AHEAD_EVERY;
+            }
+            if self.turn(&mut deltas, &mut notes)? == 0 {
+                let (deltas, notes) = (&self.deltas, &self.notes);
+                self.bell
+                    .park(PARK, || !deltas.is_empty() || !notes.is_empty());
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, deltas: &mut Vec<Delta>, notes: &mut Vec<StoreNote>) -> Result<usize> {
         let mut work = self.notes.take(NOTES_PER_TURN, notes);
         for note in notes.drain(..) {
             self.checkpointer.note(note)?;
@@ -72,6 +78,9 @@ impl CheckpointStage {
         }
         if let Some(remark) = self.checkpointer.take_remark() {
             self.control.remark(remark);
+        }
+        if self.checkpointer.busy() {
+            self.lease.confirm()?;
         }
         if let Some(durable) = self.checkpointer.turn(self.clock.now())? {
             work += 1;

@@ -24,6 +24,9 @@ pub enum Phase {
     Over = 3,
 }
 
+/// The checkpoint thread does not run.
+pub const WRITER_ABSENT: u64 = 0;
+
 /// Counts that say where pages are, for the limiter. Written by the frontier's thread once a turn.
 #[derive(Debug, Default)]
 pub struct Places {
@@ -50,6 +53,8 @@ pub struct Control {
     pub wanted_table: AtomicUsize,
     /// Such a table.
     pub tables: ArrayQueue<Table>,
+    /// Turns of the checkpoint thread, so that others see that it gets on; [`WRITER_ABSENT`] before and after.
+    pub writer_turns: AtomicU64,
     /// Tables to free.
     pub retired: ArrayQueue<Table>,
     remarks: ArrayQueue<String>,
@@ -65,6 +70,7 @@ impl Control {
             levels: Mutex::new(Gauges::default()),
             places: Places::default(),
             wanted_table: AtomicUsize::new(0),
+            writer_turns: AtomicU64::new(WRITER_ABSENT),
             tables: ArrayQueue::new(1),
             retired: ArrayQueue::new(2),
             remarks: ArrayQueue::new(64),

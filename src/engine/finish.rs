@@ -5,6 +5,7 @@ use super::control::{Control, Phase};
 use super::frontier_stage::{FrontierStage, fill_levels};
 use super::stages::StoreStage;
 use super::worker::{Crew, Stage, Watch};
+use crate::checkpoint::lease::Lease;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::frontier::counters::{Dropped, Excluded};
@@ -23,15 +24,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Hosts named in the report.
 const HOSTS_SHOWN: usize = 50;
 
-/// Watches the crew until the crawl is over, joins it, and writes the report.
-pub fn finish(config: &Config, crew: Crew, control: &Arc<Control>) -> Result<Ended> {
+/// Watches the crew until the crawl is over, joins it, and writes the report, unless the directory is another's by then.
+pub fn finish(config: &Config, crew: Crew, control: &Arc<Control>, lease: &Lease) -> Result<Ended> {
     let Crew {
         workers,
         checkpoint,
         mut watch,
     } = crew;
     let levels = control.levels();
-    let log = IntervalLog::open(&config.dir, watch.clock.now(), wall_now())?;
+    let log = held(config, lease, || {
+        IntervalLog::open(&config.dir, watch.clock.now(), wall_now())
+    })?;
     let mut collector = Collector::new(
         std::mem::take(&mut watch.sources),
         Some(log),
@@ -58,14 +61,14 @@ pub fn finish(config: &Config, crew: Crew, control: &Arc<Control>) -> Result<End
     if let Some(error) = failure {
         if let Some(report) = report {
             // The failure is what the user must hear of; a report that cannot be written on top is no news.
-            let _ = report.save(&config.dir);
+            let _ = held(config, lease, || report.save(&config.dir));
         }
         return Err(error);
     }
     let report = report.filter(|_| checkpoint_ended.is_ok()).ok_or_else(|| {
         Error::environment("a thread of the crawler ended early (a defect of cyclosa)")
     })?;
-    report.save(&config.dir)?;
+    held(config, lease, || report.save(&config.dir))?;
     if let Some(path) = &config.report {
         report.save_to(path)?;
     }
@@ -80,6 +83,14 @@ pub fn finish(config: &Config, crew: Crew, control: &Arc<Control>) -> Result<End
         report,
         interrupted,
     })
+}
+
+/// Does what makes or renames files in the crawl directory, while that is this process's.
+fn held<T>(config: &Config, lease: &Lease, act: impl FnOnce() -> Result<T>) -> Result<T> {
+    let _names = lease
+        .hold_names()
+        .map_err(|e| Error::io("cannot write to", &config.dir, e))?;
+    act()
 }
 
 /// Allocating and freeing large tables takes longer than the frontier may stand still.

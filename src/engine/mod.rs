@@ -1,7 +1,7 @@
 //! The engine: wires the stages with rings, gives them threads, and ends the crawl in one way only.
 //!
 //! ```text
-//!   open (restore or create) ─► wiring ─► workers run ─► drain ─► last cut durable ─► join ─► report
+//!   claim ─► open (restore or create) ─► wiring ─► workers run ─► drain ─► last cut durable ─► join ─► report
 //! ```
 //!
 //! What must hold:
@@ -17,17 +17,21 @@ pub mod cpus;
 mod finish;
 mod frontier_stage;
 pub mod idle;
+mod keeper;
 mod open;
 pub mod placement;
 mod stages;
+pub mod standby;
 pub mod stop;
 mod wiring;
 mod worker;
 
+use crate::checkpoint::lease::{self, Tenure};
 use crate::config::Config;
 use crate::error::Result;
 use crate::telemetry::Report;
 use control::Control;
+use keeper::Keeper;
 use stop::Stop;
 
 pub use open::Opened;
@@ -58,9 +62,27 @@ impl<F: FnMut(&str) + Send> Announce for F {
 /// Everything fatal: an unusable directory, seeds that are no URLs, a checkpoint that contradicts itself, a disk that
 /// does not take what is written.
 pub fn run(config: &Config, stop: &Stop, announce: &mut dyn Announce) -> Result<Ended> {
-    let opened = open::open(config, announce)?;
+    run_in(lease::claim(&config.dir)?, config, stop, announce)
+}
+
+/// The same in a directory that is claimed already; see [`standby::wait`].
+///
+/// # Errors
+/// As [`run`], and if another process takes over meanwhile: then nothing in the directory is touched any more.
+pub fn run_in(
+    tenure: Tenure,
+    config: &Config,
+    stop: &Stop,
+    announce: &mut dyn Announce,
+) -> Result<Ended> {
     let control = Control::new(stop.clone());
-    let wired = wiring::wire(config, opened, &control, announce)?;
-    let crew = worker::start(wired, &control)?;
-    finish::finish(config, crew, &control)
+    let keeper = Keeper::start(tenure, &control)?;
+    let opened = open::open(config, keeper.lease(), announce);
+    let wired = opened.and_then(|opened| wiring::wire(config, opened, &control, announce));
+    let crew = wired.and_then(|wired| worker::start(wired, &control));
+    // What fails after the lease is lost fails because of that.
+    let ended = crew.and_then(|crew| finish::finish(config, crew, &control, keeper.lease()));
+    let ended = ended.map_err(|error| keeper.lease().lost().unwrap_or(error))?;
+    keeper.release(ended.report.stop)?;
+    Ok(ended)
 }

@@ -1,10 +1,11 @@
 //! Opening a crawl directory: a new crawl, or the one that lies there.
 //!
-//! What must hold: one process at a time (the lock is held to the end); a crawl is never overwritten and never begun
+//! What must hold: one process at a time (the directory's lease is kept from before the opening to the end); a crawl is never overwritten and never begun
 //! anew in silence; what was restored, how old it is and what is redone is said.
 
 use super::Announce;
-use crate::checkpoint::{self, Checkpointer, DirDisk, Lock, Progress, Recovered, Sizes};
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::{self, Checkpointer, DirDisk, Progress, Recovered, Sizes};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
@@ -25,30 +26,29 @@ pub struct Opened {
     pub(super) clock: Clock,
     pub(super) epoch: u64,
     pub(super) restored: Option<Restored>,
-    pub(super) lock: Lock,
+    pub(super) lease: Arc<Lease>,
 }
 
-/// Opens the directory of `config` and puts the seeds in.
-pub fn open(config: &Config, announce: &mut dyn Announce) -> Result<Opened> {
-    std::fs::create_dir_all(&config.dir)
-        .map_err(|e| Error::io("cannot create the crawl directory", &config.dir, e))?;
-    let lock = Lock::acquire(&config.dir)?;
-    let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&config.dir)?);
+/// Opens the directory of `config`, which this process holds, and puts the seeds in.
+pub fn open(config: &Config, lease: &Arc<Lease>, announce: &mut dyn Announce) -> Result<Opened> {
+    let lease = Arc::clone(lease);
+    let disk: Arc<dyn Disk> = Arc::new(DirDisk::open(&config.dir)?.held_by(Arc::clone(&lease)));
     let mut opened = match rebuild(config, &*disk, announce)? {
-        None => create(config, disk, lock)?,
-        Some((recovered, None)) => begin_again(config, disk, lock, &recovered, announce)?,
+        None => create(config, disk, lease)?,
+        Some((recovered, None)) => begin_again(config, disk, lease, &recovered, announce)?,
         Some((recovered, Some(rebuilt))) => {
-            go_on(config, disk, lock, &recovered, rebuilt, announce)?
+            go_on(config, disk, lease, &recovered, rebuilt, announce)?
         }
     };
     seed(config, &mut opened, announce)?;
     Ok(opened)
 }
 
-fn create(config: &Config, disk: Arc<dyn Disk>, lock: Lock) -> Result<Opened> {
+fn create(config: &Config, disk: Arc<dyn Disk>, lease: Arc<Lease>) -> Result<Opened> {
     let identity = new_identity()?;
     let frontier = Frontier::new(config, &identity)?;
-    let checkpointer = Checkpointer::new(Arc::clone(&disk), identity, Sizes::default())?;
+    let checkpointer =
+        Checkpointer::new(Arc::clone(&disk), identity, Sizes::default())?.in_term(lease.term());
     Ok(Opened {
         frontier,
         store: Store::create(disk, &identity, Settings::of(config))?,
@@ -57,7 +57,7 @@ fn create(config: &Config, disk: Arc<dyn Disk>, lock: Lock) -> Result<Opened> {
         epoch: 0,
         restored: None,
         identity,
-        lock,
+        lease,
     })
 }
 
@@ -138,7 +138,7 @@ impl<'a> Watch<'a> {
 fn go_on(
     config: &Config,
     disk: Arc<dyn Disk>,
-    lock: Lock,
+    lease: Arc<Lease>,
     recovered: &Recovered,
     (mut frontier, clock, found): Rebuilt,
     announce: &mut dyn Announce,
@@ -146,7 +146,8 @@ fn go_on(
     let identity = recovered.identity;
     let cut = &recovered.cut;
     frontier.number_cuts_from(recovered.next_epoch);
-    let checkpointer = Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?;
+    let checkpointer =
+        Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?.in_term(lease.term());
     let store = Store::reopen(disk, &identity, Settings::of(config), &recovered.mark)?;
     let age_s = wall_now().saturating_sub(cut.wall) as f64 / 1_000.0;
     let restored = Restored {
@@ -176,7 +177,7 @@ fn go_on(
         clock,
         restored: Some(restored),
         identity,
-        lock,
+        lease,
     })
 }
 
@@ -184,7 +185,7 @@ fn go_on(
 fn begin_again(
     config: &Config,
     disk: Arc<dyn Disk>,
-    lock: Lock,
+    lease: Arc<Lease>,
     recovered: &Recovered,
     announce: &mut dyn Announce,
 ) -> Result<Opened> {
@@ -192,7 +193,8 @@ fn begin_again(
     let identity = recovered.identity;
     let mut frontier = Frontier::new(config, &identity)?;
     frontier.number_cuts_from(recovered.next_epoch);
-    let checkpointer = Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?;
+    let checkpointer =
+        Checkpointer::resume(Arc::clone(&disk), recovered, Sizes::default())?.in_term(lease.term());
     Store::discard(&*disk)?;
     Ok(Opened {
         frontier,
@@ -202,7 +204,7 @@ fn begin_again(
         epoch: recovered.next_epoch - 1,
         restored: None,
         identity,
-        lock,
+        lease,
     })
 }
 

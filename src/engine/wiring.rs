@@ -215,6 +215,7 @@ impl Builder<'_> {
             workers,
             checkpoint: CheckpointStage {
                 checkpointer: opened.checkpointer,
+                lease: opened.lease,
                 deltas: taken_deltas,
                 notes: taken_notes,
                 durables,
@@ -228,7 +229,6 @@ impl Builder<'_> {
                 placement: rows,
                 restored: opened.restored,
                 created: opened.identity.created,
-                _lock: opened.lock,
             },
         })
     }

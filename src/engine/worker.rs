@@ -181,8 +181,6 @@ pub struct Watch {
     pub(super) restored: Option<Restored>,
     /// When the crawl began.
     pub(super) created: crate::time::Wall,
-    /// Held until the end.
-    pub(super) _lock: crate::checkpoint::Lock,
 }
 
 /// A crawl that runs.

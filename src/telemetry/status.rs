@@ -59,7 +59,12 @@ impl StatusLine {
 
     /// Shows where the crawl stands, `run` ticks after this run began. Errors of the terminal are nobody's business.
     pub(super) fn show(&mut self, run: Tick, gauges: &Gauges, rates: Rates, resident: Resident) {
-        let text = || clip(&line(run, gauges, rates, resident), LINE_MAX);
+        self.show_text(run, || line(run, gauges, rates, resident));
+    }
+
+    /// Shows any other line, `run` ticks after it was begun with.
+    pub fn show_text(&mut self, run: Tick, text: impl FnOnce() -> String) {
+        let text = || clip(&text(), LINE_MAX);
         let _ = match self.mode {
             Mode::Off => Ok(()),
             Mode::Terminal => {

@@ -15,6 +15,7 @@ mod program;
 mod report;
 mod scripted;
 mod site;
+mod standby;
 mod stopped;
 mod synthetic;
 mod tools;

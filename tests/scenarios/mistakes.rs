@@ -27,11 +27,15 @@ fn finished_crawl(server: &Server) -> Crawl {
     crawl
 }
 
-/// Names and content of all files below `dir`; the lock's content is the number of the process that had it last.
+/// Names and content of all files below `dir` but those that say which process had it last.
 fn content(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = fs::read_dir(dir).expect("a directory").flatten();
     files
-        .filter(|f| f.file_name() != "LOCK")
+        .filter(|f| {
+            !["LOCK", "LEASE", "FENCE"]
+                .iter()
+                .any(|n| f.file_name() == *n)
+        })
         .map(|f| {
             let bytes = fs::read(f.path()).expect("a file");
             (f.file_name().to_string_lossy().into_owned(), bytes)
@@ -178,7 +182,7 @@ fn a_second_process_is_told_who_has_the_directory() {
     }
     let second = crawl.run().expect(1);
     let pid = format!("process {}", first.pid());
-    assert_says(&second, &[&pid, "--dir"]);
+    assert_says(&second, &[&pid, "--dir", "--standby"]);
     assert!(first.is_running(), "the first goes on");
     first.signal("INT");
     first.wait().expect(130);

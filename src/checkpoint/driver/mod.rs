@@ -121,6 +121,8 @@ struct Twins {
 pub struct Checkpointer {
     disk: Arc<dyn Disk>,
     manifest: Box<dyn DiskFile>,
+    /// Whose checkpoints these are; see [`super::lease`].
+    term: u32,
     /// Newest durable generation, the slot it is in, and that slot's checksum.
     durable: Generation,
     slot: u32,
@@ -156,6 +158,12 @@ pub struct Checkpointer {
 }
 
 impl Checkpointer {
+    /// The same checkpointer, for the holder of this term.
+    pub fn in_term(mut self, term: u32) -> Self {
+        self.term = term;
+        self
+    }
+
     /// Number of the newest durable checkpoint.
     pub fn durable_epoch(&self) -> u64 {
         self.durable.epoch
@@ -347,6 +355,7 @@ impl Checkpointer {
             image.behind.extend(&changed);
         }
         let mut generation = Generation {
+            term: self.term,
             epoch: p.cut.epoch,
             tick: p.cut.tick,
             wall: p.cut.wall,

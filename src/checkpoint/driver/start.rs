@@ -84,6 +84,7 @@ impl Checkpointer {
         Self {
             disk,
             manifest,
+            term: durable.term,
             last_epoch: durable.epoch,
             durable,
             slot: 0,
