@@ -10,6 +10,7 @@ mod full_disk;
 mod killed;
 mod mistakes;
 mod odd_servers;
+mod old_format;
 mod polite;
 mod program;
 mod report;

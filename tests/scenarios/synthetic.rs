@@ -5,15 +5,20 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// `cyclosa web` on a port of its own; ended when dropped.
-struct Web {
+pub struct Web {
     child: Child,
     port: u16,
 }
 
 impl Web {
     fn start(flags: &[&str]) -> Self {
+        Self::listening("127.0.0.1:0", flags).expect("it prints the crawl line that fits it")
+    }
+
+    /// On this address; `None` where it is taken.
+    pub fn listening(address: &str, flags: &[&str]) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cyclosa"))
-            .args(["web", "--listen", "127.0.0.1:0"])
+            .args(["web", "--listen", address])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -24,8 +29,13 @@ impl Web {
             let (_, rest) = line.split_once("*.web.test:")?;
             rest.split(':').next()?.parse().ok()
         });
-        let port = port.expect("it prints the crawl line that fits it");
-        Self { child, port }
+        match port {
+            Some(port) => Some(Self { child, port }),
+            None => {
+                let _ = child.wait();
+                None
+            }
+        }
     }
 }
 
