@@ -8,12 +8,13 @@
 #[allow(dead_code)]
 mod small_crawl;
 
+use cyclosa::checkpoint::manifest::{Generation, MANIFEST, Slot};
 use cyclosa::checkpoint::page::PAGE_BYTES;
 use cyclosa::checkpoint::{recover_into, verify};
 use cyclosa::disk::Disk;
 use cyclosa::frontier::restore::InMemory;
 use cyclosa::sim::disk::SimDisk;
-use cyclosa::store::{Found, Part, Reader};
+use cyclosa::store::{Found, Part, Reader, table};
 use small_crawl::Files;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -106,6 +107,72 @@ fn no_flipped_bit_of_what_a_compaction_wrote_is_believed() {
             name.starts_with("ended-") || old || fell_back > 1_900,
             "the newest base"
         );
+    }
+}
+
+/// Changes what both slots of the manifest say, with checksums that hold.
+fn with_slots(change: impl Fn(&mut Generation)) -> SimDisk {
+    let mut files = small_crawl::files();
+    let manifest = files.get_mut(MANIFEST).expect("a crawl has one");
+    for slot in 0..2 {
+        let Slot::Valid { mut generation, .. } = Slot::decode(manifest, slot) else {
+            panic!("both slots are in use");
+        };
+        change(&mut generation);
+        let at = slot as usize * PAGE_BYTES;
+        manifest[at..at + PAGE_BYTES].copy_from_slice(&generation.encode(slot).0[..]);
+    }
+    small_crawl::disk_of(&files)
+}
+
+#[test]
+fn a_manifest_that_contradicts_its_files_is_not_believed() {
+    type Change = fn(&mut Generation);
+    let changes: [(&str, Change); 5] = [
+        ("number of fingerprints", |it| it.seen_len += 1),
+        ("ends before the log does", |it| {
+            (it.seen_len, it.seen.payload) = (1 << 40, 8 << 40);
+        }),
+        ("ends before its first file", |it| {
+            it.base.until = it.urls.file
+        }),
+        ("was never written|checksum", |it| it.base.until = u64::MAX),
+        ("is missing", |it| it.seen.file += 1),
+    ];
+    for (expected, change) in changes {
+        let disk = with_slots(change);
+        let error = recover_into(&disk, &|_| {}, |_, logs| Ok(InMemory::of(logs)));
+        let error = error.expect_err(expected).to_string();
+        assert!(
+            expected.split('|').any(|e| error.contains(e)),
+            "{expected}: {error}"
+        );
+        let report = verify(&disk).expect("a crawl");
+        assert_eq!(report.restorable, [] as [u64; 0], "{expected}");
+        assert!(!report.defects.is_empty(), "{expected}");
+    }
+    assert_eq!(
+        verify(&with_slots(|_| {}))
+            .expect("a crawl")
+            .restorable
+            .len(),
+        2
+    );
+}
+
+#[test]
+fn a_table_that_names_no_place_is_damage() {
+    let mut files = small_crawl::files();
+    files.retain(|name, _| Part::of(name).is_some());
+    let url = b"http://h0.test/p0";
+    for at in [u64::MAX, 1 << 40, (1 << 40) - 1] {
+        let table = table::encode(1, &mut [(table::hash(url), at)]);
+        files.insert(Part::Table.name(1), table);
+        let dir = directory(&files);
+        let reader = Reader::open(dir.path()).expect("a crawl");
+        let found = reader.find(url);
+        assert!(found.is_err() || found.is_ok_and(|f| f.is_some_and(|f| f.position.segment() > 1)));
+        assert!(reader.verify().expect("readable").defect_count > 0);
     }
 }
 

@@ -16,12 +16,15 @@ const CODINGS: [Coding; 6] = [
     Coding::Unknown,
 ];
 
-/// A megabyte, gzipped: a decoder that has had it twice has room for more than any input here needs.
+/// What makes a decoder's scratch grow.
+const LARGE_BYTES: usize = 256 << 10;
+
+/// So many bytes, gzipped: a decoder that has had it twice has room for more than any input here needs.
 fn large() -> &'static [u8] {
     static LARGE: OnceLock<Vec<u8>> = OnceLock::new();
     LARGE.get_or_init(|| {
         let mut packer = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
-        let plain = vec![b'x'; DECODED_FREE_BYTES];
+        let plain = vec![b'x'; LARGE_BYTES];
         let mut packed = vec![0; packer.gzip_compress_bound(plain.len())];
         let len = packer.gzip_compress(&plain, &mut packed);
         packed.truncate(len.expect("room"));
