@@ -6,6 +6,7 @@
 //! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
 mod closure;
+mod disk_faults;
 mod full_disk;
 mod killed;
 mod mistakes;

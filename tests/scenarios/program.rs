@@ -194,8 +194,16 @@ impl Crawl {
 
     /// Starts the crawl, or goes on with it.
     pub fn start(&self) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cyclosa"));
+        self.start_under(&[])
+    }
+
+    /// The same through another program, which is given the command as its last arguments.
+    pub fn start_under(&self, wrapper: &[&str]) -> Running {
+        let program = env!("CARGO_BIN_EXE_cyclosa");
+        let mut words = wrapper.iter().copied().chain([program]);
+        let mut command = Command::new(words.next().expect("a program"));
         command
+            .args(words)
             .arg("crawl")
             .arg(self.home.path().join("seeds.txt"))
             .arg("--dir")
