@@ -78,6 +78,8 @@ fn assert_clear(ended: &Ended, what: &str) {
         .collect();
     assert_eq!(lines.len(), 1, "{what}: {ended:#?}");
     println!("{what}: {}", lines[0]);
+    let says_what_to_do = lines[0].contains("run the same command again");
+    assert!(says_what_to_do, "{what}: {}", lines[0]);
     let names_a_file = [
         "LEASE", "LOCK", "FENCE", "manifest", "segment", ".log", ".img", ".bin",
     ];
