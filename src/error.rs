@@ -53,14 +53,18 @@ impl Error {
     pub fn io(what: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let hint = match source.kind() {
             std::io::ErrorKind::StorageFull => "; free some space and run the same command again",
-            std::io::ErrorKind::PermissionDenied => "; check the permissions of the directory and run the same command again",
+            std::io::ErrorKind::PermissionDenied => {
+                "; check the permissions of the directory and run the same command again"
+            }
             std::io::ErrorKind::ReadOnlyFilesystem => {
                 "; the file system is read-only: mount it writable, or name another directory"
             }
             std::io::ErrorKind::FileTooLarge => {
                 "; raise the limit on file sizes (ulimit -f) and run the same command again"
             }
-            std::io::ErrorKind::QuotaExceeded => "; your quota is used up: free some space and run the same command again",
+            std::io::ErrorKind::QuotaExceeded => {
+                "; your quota is used up: free some space and run the same command again"
+            }
             _ => match source.raw_os_error() {
                 Some(EIO) => "; check the disk and run the same command again",
                 Some(ENFILE | EMFILE) => {

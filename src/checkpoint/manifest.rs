@@ -13,7 +13,7 @@ use super::page::{Flaw, Kind, PAGE_BYTES, PageReader, PageWriter};
 use crate::event::{CrawlIdentity, Cut, Mark};
 
 /// Name of the file.
-pub const MANIFEST: &str = "manifest";
+pub const MANIFEST: &str = crate::disk::CRAWL_FILE;
 /// Length of the file, bytes.
 pub const MANIFEST_BYTES: u64 = 2 * PAGE_BYTES as u64;
 

@@ -220,3 +220,47 @@ fn a_directory_that_may_not_be_written_is_named() {
     assert!(said.contains(&dir) && said.contains("ermission"), "{said}");
     assert_eq!(fs::read_dir(&crawl).expect("it is there").count(), 0);
 }
+
+#[test]
+fn killed_in_its_first_calls_it_is_a_crawl_without_records_or_none() {
+    if !works(&["strace", "-f", "-e", "trace=none", "true"]) {
+        return;
+    }
+    let expected = undisturbed();
+    for (call, moment, begun) in [
+        ("flock", 1, false),
+        ("fallocate", 1, false),
+        ("msync", 1, true),
+        ("fallocate", 2, true),
+        ("pwritev", 1, true),
+    ] {
+        let (web, crawl) = site();
+        let trace = format!("trace={call}");
+        let inject = format!("inject={call}:signal=SIGKILL:when={moment}");
+        let under = [
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ];
+        let what = format!("killed at {call} {moment}");
+        assert_ne!(crawl.start_under(&under).wait().code, Some(0), "{what}");
+        for command in ["verify", "urls"] {
+            let asked = crawl.ask(command, &[]);
+            let none = asked.stderr.contains("holds no crawl");
+            assert_eq!(
+                (asked.code == Some(0), none),
+                (begun, !begun),
+                "{what}: {asked:?}"
+            );
+        }
+        crawl.run().expect(0);
+        assert_eq!(without_port(&crawl, &web), expected, "{what}");
+        crawl.assert_sound();
+    }
+}
