@@ -69,7 +69,7 @@ fn orders_wait_for_a_descriptor_and_do_not_spin() {
         clock,
         ..LaneSettings::default()
     };
-    let resolver = Resolver::new(&[]).expect("resolver threads");
+    let resolver = Resolver::new(&[], &[]);
     let mut lane = Lane::new(settings, resolver).expect("a lane");
 
     order(&mut lane, &clock, first, 1);
@@ -90,7 +90,7 @@ fn orders_wait_for_a_descriptor_and_do_not_spin() {
     };
     drop(more);
     drop(files);
-    let mut lane = Lane::new(settings, Resolver::new(&[]).expect("threads")).expect("a lane");
+    let mut lane = Lane::new(settings, Resolver::new(&[], &[])).expect("a lane");
     let files = take_all_descriptors();
     order(&mut lane, &clock, first, 1);
     let (outcome, turns) = finish(&mut lane, &clock);

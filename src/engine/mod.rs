@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::telemetry::Report;
 use control::Control;
+use std::net::IpAddr;
 use stop::Stop;
 
 pub use open::Opened;
@@ -58,9 +59,26 @@ impl<F: FnMut(&str)> Announce for F {
 /// Everything fatal: an unusable directory, seeds that are no URLs, a checkpoint that contradicts itself, a disk that
 /// does not take what is written.
 pub fn run(config: &Config, stop: &Stop, announce: &mut dyn Announce) -> Result<Ended> {
+    let config = &Config {
+        own_addresses: own_addresses(announce),
+        ..config.clone()
+    };
     let opened = open::open(config, announce)?;
     let control = Control::new(stop.clone());
     let wired = wiring::wire(config, opened, &control, announce)?;
     let crew = worker::start(wired, &control)?;
     finish::finish(config, crew, &control)
+}
+
+/// Addresses of the machine's interfaces: no page may lead the crawler to them.
+fn own_addresses(announce: &mut dyn Announce) -> Vec<IpAddr> {
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(|interface| interface.ip()).collect(),
+        Err(e) => {
+            announce.line(&format!(
+                "the addresses of this machine cannot be listed ({e}): public ones among them are not refused"
+            ));
+            Vec::new()
+        }
+    }
 }

@@ -38,7 +38,7 @@ impl Net {
             ..LaneSettings::default()
         };
         change(&mut settings);
-        let resolver = Resolver::new(rules).expect("resolver threads");
+        let resolver = Resolver::new(rules, &[]);
         let lane = Lane::new(settings, resolver).expect("a lane");
         Self { lane, clock }
     }
