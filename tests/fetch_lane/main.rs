@@ -1,5 +1,6 @@
 //! The fetch lane against scripted servers on loopback.
 
+mod addresses;
 mod bodies;
 mod failures;
 mod kept;
