@@ -222,6 +222,11 @@ impl NameServer {
         )
     }
 
+    /// A server over sockets of the same port.
+    pub fn over(udp: UdpSocket, tcp: TcpListener, script: impl Script) -> Self {
+        Self::run(udp, Some(tcp), script)
+    }
+
     fn run(udp: UdpSocket, tcp: Option<TcpListener>, script: impl Script) -> Self {
         let address = udp.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::<Ask>::new()));
