@@ -192,8 +192,8 @@ impl Connections {
             Err(e) => {
                 self.free.push(id);
                 // No local address is a want of ports, or of the family: then another address may do.
-                let no_source = e.kind() == ErrorKind::AddrNotAvailable;
-                if is_scarce(&e) && !(no_source && !flight.page.addresses.is_empty()) {
+                let last = flight.page.addresses.is_empty();
+                if is_scarce(&e) && (last || e.kind() != ErrorKind::AddrNotAvailable) {
                     return Some(flight);
                 }
                 self.fall_back(flight, connect_outcome(e.kind()));

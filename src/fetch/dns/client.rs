@@ -122,12 +122,11 @@ impl Client {
             self.load.cached += 1;
             return Asked::Known(found);
         }
-        if let Some(&id) = self.by_name.get(&name) {
-            if let Some(lookup) = &mut self.slots[id as usize].lookup {
-                self.load.shared += 1;
-                lookup.tickets.push(ticket);
-                return Asked::Sent;
-            }
+        let under_way = self.by_name.get(&name).map(|id| *id as usize);
+        if let Some(lookup) = under_way.and_then(|id| self.slots[id].lookup.as_mut()) {
+            self.load.shared += 1;
+            lookup.tickets.push(ticket);
+            return Asked::Sent;
         }
         if self.by_name.len() >= DNS_OPEN_MAX {
             return Asked::Full;
