@@ -110,6 +110,9 @@ impl Frontier {
             self.pool.put(page);
             return self.wake(host, now);
         }
+        if page.outcome.has_response() {
+            self.prefer_address(host, page.address);
+        }
         let status = page.facts.status;
         if !page.outcome.has_response() || status >= 500 || status == 429 {
             // No answer means no permission, for now.
