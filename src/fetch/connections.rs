@@ -416,7 +416,7 @@ impl Connections {
     }
 
     /// Closes the connection that has been idle for longest. Returns whether there was one.
-    fn evict_oldest(&mut self) -> bool {
+    pub fn evict_oldest(&mut self) -> bool {
         let Some(id) = self.pool.oldest() else {
             return false;
         };

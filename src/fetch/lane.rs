@@ -101,6 +101,10 @@ impl Lane {
         }
         self.connections.turn(now);
         self.names.turn(now, &mut self.connections.finished);
+        // As for a connection, so for a name: an idle connection gives way.
+        for _ in 0..self.names.take_starved() {
+            self.connections.evict_oldest();
+        }
         work += self.orders.len();
         while let Some(page) = self.orders.pop_front() {
             self.start(page);

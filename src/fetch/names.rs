@@ -38,6 +38,11 @@ impl Names {
         self.client.load
     }
 
+    /// Names that have found no descriptor free since this was last asked.
+    pub fn take_starved(&mut self) -> usize {
+        std::mem::take(&mut self.client.starved)
+    }
+
     /// Takes a page whose host is to be resolved.
     pub fn accept(&mut self, mut page: Box<Page>, now: Tick, done: &mut Vec<Box<Page>>) {
         page.addresses.clear();

@@ -87,6 +87,8 @@ pub struct Client {
     room: Vec<u8>,
     /// Answers that have not been taken.
     done: Vec<Done>,
+    /// Look-ups that found no descriptor free since somebody last looked.
+    pub starved: usize,
     /// What it has done.
     pub load: DnsLoad,
 }
@@ -108,6 +110,7 @@ impl Client {
             message: Vec::with_capacity(512),
             room: vec![0; DNS_MESSAGE_BYTES_MAX],
             done: Vec::new(),
+            starved: 0,
             load: DnsLoad::default(),
         }
     }
@@ -227,6 +230,7 @@ impl Client {
             Ok(link) => lookup.link = Some(link),
             Err(e) if is_scarce(&e) => {
                 // Not the server's fault, and no try.
+                self.starved += 1;
                 let wait = DNS_DESCRIPTOR_WAIT_MS * MILLISECOND;
                 lookup.due = (now + wait).min(lookup.total_due);
                 return Next::Wait;
