@@ -96,6 +96,12 @@ pub struct Config {
     pub allow_net: Vec<ipnet::IpNet>,
     /// Names that are not looked up.
     pub resolve: Vec<ResolveRule>,
+    /// Name servers to ask, in this order; empty: those of the system.
+    pub dns: Vec<SocketAddr>,
+    /// Addresses of this machine's own interfaces, which are refused unless `allow_net` opens them.
+    pub own_addresses: Vec<IpAddr>,
+    /// Where this program itself listens; refused whatever is opened.
+    pub own_listeners: Vec<SocketAddr>,
     /// Body bytes stored at most.
     pub max_body: usize,
     /// Most seconds of work that a crash may cost.
@@ -164,6 +170,9 @@ impl Default for Config {
             memory: 8 << 30,
             allow_net: Vec::new(),
             resolve: Vec::new(),
+            dns: Vec::new(),
+            own_addresses: Vec::new(),
+            own_listeners: Vec::new(),
             max_body: limits::BODY_BYTES_DEFAULT,
             checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
             report: None,

@@ -292,7 +292,7 @@ pub struct Page {
     pub redirects: u8,
     /// Tries before this one.
     pub tries: u8,
-    /// The checked address to connect to.
+    /// The checked address to connect to; where that failed and another of `addresses` was tried, that one.
     pub address: Option<SocketAddr>,
 
     // --- the answer, written by the fetcher ---
@@ -315,8 +315,12 @@ pub struct Page {
     pub clocks: Clocks,
     /// Bytes received on the wire for it.
     pub wire_bytes: u64,
-    /// Answer to [`Job::Resolve`].
+    /// Answer to [`Job::Resolve`]. For other jobs, by the frontier: further checked addresses, to be tried in order where
+    /// `address` cannot be connected to.
     pub addresses: Vec<IpAddr>,
+    /// Answer to [`Job::Resolve`]: seconds that it holds, as its name servers say. Without addresses 0 means that no server
+    /// could tell, more that there are none.
+    pub address_ttl_s: u32,
 
     // --- the findings, written by the parser ---
     /// Links in document order, duplicates of the page removed.

@@ -15,6 +15,7 @@ use crate::telemetry::{
     TypeRow,
 };
 use crate::time::{MILLISECOND, SECOND, rfc3339, wall_now};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -112,12 +113,18 @@ fn report(
 ) -> Option<Report> {
     let mut frontier = None;
     let mut store = None;
+    let mut dns = BTreeMap::<String, u64>::new();
+    // Dropping a stage sends off what its recorder holds.
     for stage in stages {
         match stage {
             Stage::Frontier(stage) => frontier = Some(stage),
             Stage::Store(stage) => store = Some(stage),
-            // Dropping a stage sends off what its recorder holds.
-            Stage::Fetch(_) | Stage::Parse(_) => {}
+            Stage::Fetch(stage) => {
+                for (name, n) in stage.lane.load().dns.figures() {
+                    *dns.entry(name.to_string()).or_default() += n;
+                }
+            }
+            Stage::Parse(_) => {}
         }
     }
     let (frontier, store) = (frontier?, store?);
@@ -133,6 +140,7 @@ fn report(
         error: failure.map(ToString::to_string),
         restored: watch.restored.clone(),
         placement: watch.placement.clone(),
+        dns,
         ..Report::default()
     };
     from_frontier(&mut report, &frontier, config, control);

@@ -50,7 +50,7 @@ fn rings(n: usize, capacity: usize) -> Vec<Ends> {
         .collect()
 }
 
-/// Builds everything; starts nothing but the resolver's threads.
+/// Builds everything; starts nothing.
 pub fn wire(
     config: &Config,
     opened: Opened,
@@ -234,7 +234,7 @@ impl Builder<'_> {
     }
 
     fn lanes(&self, placement: &Placement) -> Result<Vec<Lane>> {
-        let resolver = Resolver::new(&self.config.resolve).map_err(system("the resolver"))?;
+        let resolver = Resolver::new(&self.config.resolve, &self.config.dns);
         (0..placement.lanes)
             .map(|_| {
                 let settings = LaneSettings::of(self.config, self.clock);

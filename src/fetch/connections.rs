@@ -11,12 +11,13 @@ use super::pool::Pool;
 use super::transport::Transport;
 use super::wheel::{STEP, Wheel};
 use crate::event::{NO_HOST, Outcome, Page};
-use crate::limits::{DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
+use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
 use crate::protocol::http1::Reader;
 use crate::time::{MILLISECOND, SECOND, Tick};
 use mio::{Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
 
 /// A place for a connection.
 #[derive(Default)]
@@ -88,7 +89,8 @@ impl Connections {
         let (Some(address), false) = (address, https) else {
             return self.finish(flight, Outcome::NotSent);
         };
-        let Some(id) = self.pool.take(host, address) else {
+        let kept = self.pool.take(host, address);
+        let Some(id) = kept.or_else(|| self.take_other(&mut flight)) else {
             return self.dial_or_wait(flight);
         };
         flight.reused = true;
@@ -189,19 +191,21 @@ impl Connections {
             Ok(transport) => transport,
             Err(e) => {
                 self.free.push(id);
-                if is_scarce(&e) {
+                // No local address is a want of ports, or of the family: then another address may do.
+                let last = flight.page.addresses.is_empty();
+                if is_scarce(&e) && (last || e.kind() != ErrorKind::AddrNotAvailable) {
                     return Some(flight);
                 }
-                self.finish(flight, connect_outcome(e.kind()));
+                self.fall_back(flight, connect_outcome(e.kind()));
                 return None;
             }
         };
-        let due = flight
-            .page
-            .clocks
-            .started
-            .saturating_add(self.settings.clocks.connect)
-            .min(flight.total_due);
+        let connect = match flight.page.addresses.is_empty() {
+            true => self.settings.clocks.connect,
+            false => (CONNECT_NEXT_MS * MILLISECOND).min(self.settings.clocks.connect),
+        };
+        let began = self.context.now.max(flight.page.clocks.started);
+        let due = began.saturating_add(connect).min(flight.total_due);
         self.slots[id as usize].connection = Some(Connection {
             transport,
             host: flight.page.host,
@@ -311,7 +315,31 @@ impl Connections {
         if stale && !flight.redialled {
             self.redial(flight);
         } else {
-            self.finish(flight, outcome);
+            self.fall_back(flight, outcome);
+        }
+    }
+
+    /// A kept connection to one of the further addresses.
+    fn take_other(&mut self, flight: &mut Flight) -> Option<u32> {
+        let (host, first) = (flight.page.host, flight.page.address?);
+        let other = |ip: &IpAddr| SocketAddr::new(*ip, first.port());
+        let mut others = flight.page.addresses.iter().map(other);
+        let (id, address) = others.find_map(|a| Some((self.pool.take(host, a)?, a)))?;
+        flight.page.address = Some(address);
+        Some(id)
+    }
+
+    /// Where no connection came about, the next address has its turn; else, and where there is none, the page is finished.
+    fn fall_back(&mut self, mut flight: Flight, outcome: Outcome) {
+        let unconnected = matches!(outcome, Outcome::ConnectFailed | Outcome::ConnectTimeout);
+        let page = &mut flight.page;
+        match page.address {
+            Some(failed) if unconnected && !page.addresses.is_empty() => {
+                page.address = Some(SocketAddr::new(page.addresses.remove(0), failed.port()));
+                self.context.load.fell_back += 1;
+                self.dial_or_wait(flight);
+            }
+            _ => self.finish(flight, outcome),
         }
     }
 
@@ -388,7 +416,7 @@ impl Connections {
     }
 
     /// Closes the connection that has been idle for longest. Returns whether there was one.
-    fn evict_oldest(&mut self) -> bool {
+    pub fn evict_oldest(&mut self) -> bool {
         let Some(id) = self.pool.oldest() else {
             return false;
         };
@@ -455,7 +483,7 @@ impl Connections {
 }
 
 /// The system has no descriptor, port or memory to give just now.
-fn is_scarce(e: &io::Error) -> bool {
+pub(super) fn is_scarce(e: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     let by_number = matches!(e.raw_os_error(), Some(EMFILE | ENFILE));

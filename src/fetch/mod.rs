@@ -6,7 +6,7 @@
 //!                         │              no │           ▲          │
 //!                         │                 ▼           │          ▼ (keep-alive)
 //!                         │                dial ────────┘         pool ──► closed when old, full, or spoken on
-//!                         └─ Resolve ──► resolver threads ──(bell)──► finished
+//!                         └─ Resolve ──► names ──► dns: cache, look-ups ──► finished
 //! ```
 //!
 //! What must hold:
@@ -21,16 +21,16 @@
 //! Deliberately absent: TLS (the seam is [`transport`](self)), pipelining, HTTP/2, proxies, cookies.
 
 mod connections;
+mod dns;
 mod exchange;
 mod lane;
 mod names;
 mod pool;
-mod resolve;
 mod transport;
 mod wheel;
 
+pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
-pub use resolve::Resolver;
 
 use crate::config::{Config, FetchClocks};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
@@ -103,6 +103,8 @@ pub struct LaneLoad {
     pub reused: u64,
     /// Kept connections found closed and replaced so far.
     pub redialled: u64,
+    /// Connections dialled to a further address of a host because the one before failed, so far.
+    pub fell_back: u64,
     /// Idle connections closed for the limit or for want of descriptors so far.
     pub evicted: u64,
     /// Orders given up for want of a descriptor or a local port so far.
@@ -111,4 +113,6 @@ pub struct LaneLoad {
     pub bytes_in: u64,
     /// Bytes sent so far.
     pub bytes_out: u64,
+    /// Of the look-ups.
+    pub dns: DnsLoad,
 }

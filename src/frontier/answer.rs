@@ -61,11 +61,15 @@ impl Frontier {
         if page.outcome == Outcome::Pending {
             // The lane was stopped; ask again another time.
         } else if page.addresses.is_empty() {
-            self.job_failed(host, Outcome::DnsFailed, now);
+            if self.keep_stale(host, &page, now) {
+                self.live[host as usize].job_tries = 0;
+            } else {
+                self.job_failed(host, Outcome::DnsFailed, now);
+            }
         } else {
             self.counters.resolved += 1;
             self.live[host as usize].job_tries = 0;
-            if !self.keep_address(host, &page.addresses, now) {
+            if !self.keep_addresses(host, &page, now) {
                 self.live[host as usize].ending = Some(Ending::Refused);
             }
         }
@@ -105,6 +109,9 @@ impl Frontier {
         if page.outcome == Outcome::Pending {
             self.pool.put(page);
             return self.wake(host, now);
+        }
+        if page.outcome.has_response() {
+            self.prefer_address(host, page.address);
         }
         let status = page.facts.status;
         if !page.outcome.has_response() || status >= 500 || status == 429 {
@@ -199,7 +206,7 @@ impl Frontier {
 
     fn has_address(&self, host: HostId, now: Tick) -> bool {
         let live = &self.live[host as usize];
-        live.address.is_some() && live.address_until > now
+        !live.addresses.is_empty() && live.address_until > now
     }
 
     /// The look-up of `target` has ended: what waited for it goes on, or has failed with it.
@@ -236,7 +243,7 @@ impl Frontier {
         page.url.extend_from_slice(&detour.url);
         page.path_at = detour.path_at;
         page.redirects = detour.redirects;
-        page.address = self.live[detour.target as usize].address;
+        self.fill_addresses(&mut page, detour.target);
         page.clocks.ordered = now;
         self.open_job(host, page);
     }
@@ -255,6 +262,9 @@ impl Frontier {
         if page.outcome == Outcome::Pending {
             self.again(&page, page.tries, now);
             return self.pool.put(page);
+        }
+        if page.outcome.has_response() {
+            self.prefer_address(host, page.address);
         }
         let advice = advice(&page);
         self.note_host(host, &page, advice, now);

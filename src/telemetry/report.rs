@@ -288,6 +288,9 @@ pub struct Report {
     pub dropped: Counts,
     /// robots.txt files by what became of them.
     pub robots: Counts,
+    /// What the lanes asked name servers in this run and what became of it, by [`crate::fetch::DnsLoad::figures`]; how long
+    /// it took is `latency_us.resolve`.
+    pub dns: Counts,
     /// Other things that limits dropped (links beyond the per-page limit, for one), by limit; no part of the balance.
     pub limits: Counts,
     /// Hosts known.

@@ -3,13 +3,18 @@
 //! * [`site`] serves documentation packages of Debian with an nginx of the test's own; [`scripted`] is a server that does
 //!   what a test tells it.
 //! * [`closure`] says independently which pages a crawl has to fetch.
-//! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
+//! * What is missing on a machine (nginx, unbound, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
 mod closure;
 mod disk_faults;
+mod dns;
 mod full_disk;
+mod inward;
 mod killed;
 mod mistakes;
+#[path = "../name_server/mod.rs"]
+mod name_server;
+mod namespace;
 mod odd_servers;
 mod polite;
 mod program;

@@ -197,13 +197,13 @@ impl Crawl {
         self.start_under(&[])
     }
 
-    /// The same through another program, which is given the command as its last arguments.
-    pub fn start_under(&self, wrapper: &[&str]) -> Running {
+    /// The same as the last arguments of another command.
+    pub fn start_under(&self, outer: &[&str]) -> Running {
         let program = env!("CARGO_BIN_EXE_cyclosa");
-        let mut words = wrapper.iter().copied().chain([program]);
-        let mut command = Command::new(words.next().expect("a program"));
+        let words = [outer, &[program]].concat();
+        let mut command = Command::new(words[0]);
         command
-            .args(words)
+            .args(&words[1..])
             .arg("crawl")
             .arg(self.home.path().join("seeds.txt"))
             .arg("--dir")
