@@ -6,12 +6,13 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, Net, Pattern, Resolve, Robots, Scope, Size, Time, UserAgent,
+    Assets, FieldText, Net, Pattern, Resolve, Robots, Roots, Scope, Size, Time, UserAgent,
 };
 use crate::config::{Config, default_user_agent};
 use crate::engine;
 use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
+use crate::fetch::read_authorities;
 use crate::limits;
 use crate::time::SECOND;
 use std::fmt::Display;
@@ -126,6 +127,12 @@ pub struct Settings {
     /// Do not look a name up: HOST:PORT:ADDR; *.NAME takes all below, PORT * all ports; repeatable
     #[arg(long, value_name = "RULE", help_heading = "Network")]
     pub resolve: Vec<Resolve>,
+    /// Believe the certificate authorities in this PEM file too; repeatable
+    #[arg(long, value_name = "FILE.pem", help_heading = "Network")]
+    pub ca: Vec<PathBuf>,
+    /// Which certificate authorities are believed: Mozilla's, compiled in, or the system's [default: webpki]
+    #[arg(long, value_name = "WHICH", help_heading = "Network")]
+    pub roots: Option<Roots>,
 }
 
 impl Settings {
@@ -158,6 +165,8 @@ impl Settings {
             checkpoint_every: self.checkpoint_every.or(beneath.checkpoint_every),
             allow_net: list(self.allow_net, beneath.allow_net),
             resolve: list(self.resolve, beneath.resolve),
+            ca: list(self.ca, beneath.ca),
+            roots: self.roots.or(beneath.roots),
         }
     }
 
@@ -184,6 +193,10 @@ impl Settings {
             return Err(Error::usage(
                 "--for: a run of no time fetches nothing; leave it out for a run without end",
             ));
+        }
+        let mut authorities = Vec::new();
+        for path in &self.ca {
+            authorities.append(&mut read_authorities(path)?);
         }
         let max_body = self.max_body.map_or(usual.max_body as u64, |s| s.0);
         Ok(Config {
@@ -221,6 +234,8 @@ impl Settings {
             )?,
             allow_net: self.allow_net.into_iter().map(|n| n.0).collect(),
             resolve: self.resolve.into_iter().map(|r| r.0).collect(),
+            roots: self.roots.map_or(usual.roots, Into::into),
+            authorities,
             max_body: within("max-body", max_body, 1..=limits::BODY_BYTES_MAX as u64)? as usize,
             checkpoint_every,
             report: self.report,

@@ -101,12 +101,20 @@ fn report(
 ) -> Option<Report> {
     let mut frontier = None;
     let mut store = None;
+    let mut tls = [0; 4];
     for stage in stages {
         match stage {
             Stage::Frontier(stage) => frontier = Some(stage),
             Stage::Store(stage) => store = Some(stage),
             // Dropping a stage sends off what its recorder holds.
-            Stage::Fetch(_) | Stage::Parse(_) => {}
+            Stage::Fetch(stage) => {
+                let load = stage.lane.load();
+                tls[0] += load.tls_full;
+                tls[1] += load.tls_resumed;
+                tls[2] += load.tls_failed;
+                tls[3] += load.tls_sessions_dropped;
+            }
+            Stage::Parse(_) => {}
         }
     }
     let (frontier, store) = (frontier?, store?);
@@ -122,6 +130,12 @@ fn report(
         error: failure.map(ToString::to_string),
         restored: watch.restored.clone(),
         placement: watch.placement.clone(),
+        tls: ["full", "resumed", "failed", "sessions_dropped"]
+            .into_iter()
+            .zip(tls)
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_string(), n))
+            .collect(),
         ..Report::default()
     };
     from_frontier(&mut report, &frontier, config, control);

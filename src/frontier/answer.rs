@@ -107,7 +107,10 @@ impl Frontier {
             return self.wake(host, now);
         }
         let status = page.facts.status;
-        if !page.outcome.has_response() || status >= 500 || status == 429 {
+        if page.outcome.is_tls() && page.redirects == 0 {
+            // Nothing of this host can be had, and the cause has a name.
+            self.tls_failed(host, page.outcome, now);
+        } else if !page.outcome.has_response() || status >= 500 || status == 429 {
             // No answer means no permission, for now.
             self.job_failed(host, Outcome::RobotsUnreachable, now);
         } else if (300..400).contains(&status) {
@@ -122,6 +125,15 @@ impl Frontier {
         }
         self.finish(page);
         self.wake(host, now);
+    }
+
+    /// robots.txt was not had for want of TLS. A certificate stays what it is; anything else is tried again.
+    fn tls_failed(&mut self, host: HostId, outcome: Outcome, now: Tick) {
+        if outcome.is_certificate() {
+            self.live[host as usize].ending = Some(Ending::Failed(outcome));
+        } else {
+            self.job_failed(host, outcome, now);
+        }
     }
 
     fn set_robots(&mut self, host: HostId, state: RobotsState, rules: Option<Rules>, now: Tick) {
@@ -276,10 +288,16 @@ impl Frontier {
     /// Keeps count of a host's failures and lets it rest where it needs to.
     fn note_host(&mut self, host: HostId, page: &Page, advice: Advice, now: Tick) {
         let failures = self.hosts.get(host).failures;
-        if advice == Advice::Final && (page.outcome.has_response() || failures == 0) {
+        let through = page.outcome.has_response() || failures == 0;
+        if advice == Advice::Final && through && !page.outcome.is_certificate() {
             if failures != 0 {
                 self.hosts.edit(host).failures = 0;
             }
+            return;
+        }
+        if page.outcome.is_certificate() {
+            // Every other URL of the host would meet the same certificate.
+            self.live[host as usize].ending = Some(Ending::Failed(page.outcome));
             return;
         }
         let alone = self.live[host as usize].queue.is_empty();

@@ -73,6 +73,10 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
+    if !report.tls.is_empty() {
+        sheet.line("");
+        sheet.beside(&block("TLS handshakes of this run", &report.tls), &[]);
+    }
 }
 
 fn sum(counts: &Counts) -> u64 {

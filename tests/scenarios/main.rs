@@ -5,6 +5,8 @@
 //! * [`closure`] says independently which pages a crawl has to fetch.
 //! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod closure;
 mod full_disk;
 mod killed;
@@ -17,5 +19,7 @@ mod scripted;
 mod site;
 mod stopped;
 mod synthetic;
+mod tls;
+mod tls_site;
 mod tools;
 mod whole_sites;
