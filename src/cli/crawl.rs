@@ -356,7 +356,7 @@ mod tests {
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
              --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
-             --resolve *.web.test:8080:127.0.0.1 --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
+             --roots system --resolve *.web.test:8080:127.0.0.1 --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
         )
         .unwrap();
         assert_eq!(c.dir, PathBuf::from("d"));
@@ -386,6 +386,7 @@ mod tests {
             (16, 1 << 30, 1 << 20)
         );
         assert_eq!((c.allow_net.len(), c.resolve.len()), (2, 1));
+        assert_eq!(c.roots, config::Roots::System);
         assert_eq!(
             (c.checkpoint_every, c.fresh, c.quiet),
             (5 * SECOND, true, true)
@@ -415,6 +416,7 @@ mod tests {
             ("--for 0s", "--for"),
             ("--checkpoint-every 0s", "--checkpoint-every"),
             ("--checkpoint-every 2h", "--checkpoint-every"),
+            ("--ca no-such-file.pem", "--ca no-such-file.pem"),
         ] {
             let error = config(line).unwrap_err();
             assert_eq!(error.exit_code(), 2);

@@ -120,10 +120,13 @@ impl Connections {
                 }
             }
             State::Dialling | State::Handshaking => {
+                // A handshake may have read beyond its end.
+                let begun = !matches!(connection.transport, Transport::Plain(_));
                 if self.shake(id) {
                     self.send(id);
-                    // The handshake may have read beyond its end.
-                    self.receive_of(event.token());
+                    if readable || begun {
+                        self.receive_of(event.token());
+                    }
                 }
             }
             State::Sending => {

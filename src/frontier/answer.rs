@@ -129,11 +129,19 @@ impl Frontier {
 
     /// robots.txt was not had for want of TLS. A certificate stays what it is; anything else is tried again.
     fn tls_failed(&mut self, host: HostId, outcome: Outcome, now: Tick) {
-        if outcome.is_certificate() {
-            self.live[host as usize].ending = Some(Ending::Failed(outcome));
-        } else {
+        if !self.give_up_for_certificate(host, outcome) {
             self.job_failed(host, outcome, now);
         }
+    }
+
+    /// Gives up a host that showed a certificate that is not accepted and never another: every further URL would meet
+    /// the same. One that has answered before may have shown the certificate of one machine of many.
+    fn give_up_for_certificate(&mut self, host: HostId, outcome: Outcome) -> bool {
+        let gives_up = outcome.is_certificate() && self.hosts.get(host).pages == 0;
+        if gives_up {
+            self.live[host as usize].ending = Some(Ending::Failed(outcome));
+        }
+        gives_up
     }
 
     fn set_robots(&mut self, host: HostId, state: RobotsState, rules: Option<Rules>, now: Tick) {
@@ -287,17 +295,15 @@ impl Frontier {
 
     /// Keeps count of a host's failures and lets it rest where it needs to.
     fn note_host(&mut self, host: HostId, page: &Page, advice: Advice, now: Tick) {
+        if self.give_up_for_certificate(host, page.outcome) {
+            return;
+        }
         let failures = self.hosts.get(host).failures;
-        let through = page.outcome.has_response() || failures == 0;
-        if advice == Advice::Final && through && !page.outcome.is_certificate() {
+        let sound = page.outcome.has_response() || failures == 0;
+        if advice == Advice::Final && sound && !page.outcome.is_certificate() {
             if failures != 0 {
                 self.hosts.edit(host).failures = 0;
             }
-            return;
-        }
-        if page.outcome.is_certificate() {
-            // Every other URL of the host would meet the same certificate.
-            self.live[host as usize].ending = Some(Ending::Failed(page.outcome));
             return;
         }
         let alone = self.live[host as usize].queue.is_empty();

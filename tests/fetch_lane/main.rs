@@ -1,10 +1,13 @@
 //! The fetch lane against scripted servers on loopback.
 
 mod bodies;
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod failures;
 mod kept;
 mod names;
 mod server;
+mod tls;
 
 use cyclosa::config::ResolveRule;
 use cyclosa::event::Outcome;

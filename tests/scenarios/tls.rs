@@ -36,13 +36,15 @@ impl Family {
     }
 }
 
-/// Status by URL of a crawl of `seeds`, robots.txt obeyed, with the site's root believed.
-fn ends(site: &TlsSite, seeds: &[String]) -> BTreeMap<String, String> {
+/// Status by URL of a crawl of `seeds`, robots.txt obeyed, with the site's root believed; and how many handshakes failed.
+fn ends(site: &TlsSite, seeds: &[String]) -> (BTreeMap<String, String>, u64) {
     let crawl = Crawl::new(seeds, &["--ca", &site.root, "--quiet"]);
     crawl.run().expect(0);
     crawl.assert_sound();
     let all = crawl.standing().into_iter();
-    all.map(|(url, (_, status))| (url, status)).collect()
+    let failed = crawl.report()["tls"]["failed"].as_u64().unwrap_or(0);
+    let ends = all.map(|(url, (_, status))| (url, status)).collect();
+    (ends, failed)
 }
 
 #[test]
@@ -119,12 +121,19 @@ fn every_certificate_ends_as_it_should() {
         return;
     };
     let seeds: Vec<String> = servers.iter().map(|s| site.url(&s.name, "/")).collect();
-    let ends = ends(&site, &seeds);
+    let (ends, failed) = ends(&site, &seeds);
+    // A certificate is met once; what may be an accident of the connection is tried three times.
+    let tries = |outcome: &&str| match *outcome {
+        "200" => 0,
+        "tls_protocol" => 3,
+        _ => 1,
+    };
+    let all: u64 = expected.iter().map(|(_, outcome)| tries(outcome)).sum();
+    assert_eq!(failed, all);
     for (name, outcome) in expected {
         let got = &ends[&site.url(&name, "/")];
         assert_eq!(got, outcome, "{name}");
     }
-    // Every certificate that is refused was shown once: nothing is tried again that cannot get better.
     for logged in site.log() {
         assert_eq!(
             (logged.sni.as_str(), logged.alpn.as_str()),
@@ -205,11 +214,7 @@ fn sessions_are_resumed_where_connections_are_not_kept() {
         );
         crawl.run().expect(0);
         let log = site.log();
-        assert!(
-            log.iter()
-                .all(|l| l.version == versions.replace("TLSv1.", "TLSv1.")),
-            "{log:#?}"
-        );
+        assert!(log.iter().all(|l| l.version == versions), "{log:#?}");
         let resumed = log.iter().filter(|l| l.resumed).count();
         assert_eq!(
             (log.len() - resumed, resumed > 1),
@@ -261,7 +266,7 @@ fn servers_that_speak_no_tls_have_their_outcomes() {
     let refused = &[0x15, 3, 3, 0, 2, 2, 40];
     let servers = [
         (words(b"", false), "tls_closed"),
-        (words(HELLO_AND_GOODBYE, true), "tls_closed"),
+        (words(HELLO_AND_GOODBYE, false), "tls_closed"),
         (words(&HELLO_AND_GOODBYE[..20], false), "tls_closed"),
         (words(http, true), "tls_protocol"),
         (words(&[0xff; 64], true), "tls_protocol"),
@@ -283,8 +288,6 @@ fn servers_that_speak_no_tls_have_their_outcomes() {
 #[test]
 fn weak_keys_signatures_and_versions_are_refused() {
     let family = Family::new();
-    let old = ["-sigalg:sha1", "-bits:1024"];
-    let _ = old;
     for (what, versions, outcome) in [
         ("sha1", "TLSv1.2", "tls_bad_certificate"),
         ("rsa1024", "TLSv1.2", "tls_bad_certificate"),
@@ -303,7 +306,7 @@ fn weak_keys_signatures_and_versions_are_refused() {
         };
         let url = site.url(&name, "/");
         assert_eq!(
-            ends(&site, std::slice::from_ref(&url))[&url],
+            ends(&site, std::slice::from_ref(&url)).0[&url],
             outcome,
             "{what}"
         );
