@@ -242,7 +242,7 @@ fn configuration(home: &Path, servers: &[Secure], ports: [u16; 2], more: &str) -
          events {{ worker_connections 1024; }}\n\
          http {{ types {{ text/html html; text/plain txt; }} default_type application/octet-stream;\n\
          client_body_temp_path {home}/t1; proxy_temp_path {home}/t2; fastcgi_temp_path {home}/t3;\n\
-         uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5; tcp_nodelay on;\n\
+         uwsgi_temp_path {home}/t4; scgi_temp_path {home}/t5; tcp_nodelay on; ssl_protocols TLSv1.2 TLSv1.3;\n\
          server_names_hash_bucket_size 128;\n\
          log_format f '$http_host\\t$ssl_server_name\\t$ssl_alpn_protocol\\t$ssl_protocol\\t$ssl_session_reused';\n\
          access_log {home}/access.log f;\n\
