@@ -57,9 +57,9 @@ fn main() {
     let mut pages = [[0.0; ROUNDS]; BLOCKS.len()];
     let mut bulk = [[0.0; ROUNDS]; 2];
     for round in 0..ROUNDS {
-        for block in 0..BLOCKS.len() {
+        for (block, times) in pages.iter_mut().enumerate() {
             let requests = if block < 2 { 40_000 } else { 4_000 };
-            pages[block][round] = bed.measure(block, "/page", PAGE_BYTES, requests);
+            times[round] = bed.measure(block, "/page", PAGE_BYTES, requests);
         }
         for (block, times) in bulk.iter_mut().enumerate() {
             let each = bed.measure(block, "/bulk", BULK_BYTES, 100);

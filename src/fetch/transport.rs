@@ -48,8 +48,8 @@ impl Took {
 }
 
 impl Transport {
-    /// Begins to connect to `address` and registers for all events under `token`; with `tls`, the handshake comes first.
-    /// Whether the connection stands shows at the first write.
+    /// Begins to connect to `address` and registers for all events under `token`. Whether the connection stands shows at
+    /// the first write.
     ///
     /// # Errors
     /// Those of socket, connect and epoll_ctl.

@@ -97,6 +97,7 @@ fn fixed(pages: u64) -> Report {
         excluded: named(&[("scope", 80_000), ("robots", 8_412)]),
         dropped: named(&[("trap", 900), ("url_too_long", 77)]),
         robots: named(&[("read", 1_100), ("absent", 90), ("unreachable", 10)]),
+        tls: named(&[("full", 1_180), ("resumed", 320), ("failed", 12)]),
         hosts: (0..25)
             .map(|n| HostRow {
                 host: format!("http://h{n}.web.test:8080"),
