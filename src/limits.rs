@@ -76,6 +76,8 @@ pub const CRAWL_DELAY_MAX_S: u64 = 300;
 
 /// Time to connect, milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
+/// Time for a TLS handshake, from the standing connection, milliseconds.
+pub const TLS_MS: u64 = 10_000;
 /// Time from the request to the first byte of the answer, milliseconds.
 pub const FIRST_BYTE_MS: u64 = 20_000;
 /// Slowest acceptable body, bytes a second, measured over [`RATE_WINDOW_MS`].
@@ -88,6 +90,24 @@ pub const TOTAL_MS: u64 = 300_000;
 pub const IDLE_CONNECTION_MS: u64 = 60_000;
 /// Kept idle connections of one lane; the oldest is closed first.
 pub const IDLE_CONNECTIONS_MAX: usize = 4_096;
+
+// --- TLS
+
+/// Bytes taken from a socket at once where TLS is on it; one buffer of this size a lane.
+pub const TLS_READ_BYTES: usize = 32 << 10;
+/// Bytes that one TLS connection takes from us before they are sent; a request is a fraction of it.
+pub const TLS_SEND_BYTES_MAX: usize = 16 << 10;
+/// Bytes that a server may send in one handshake. rustls takes messages of up to 64 KiB; certificate chains have 2 to 6.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 256 << 10;
+/// Reads in a row that a connection without a request may have something for (session tickets) before it is closed.
+pub const TLS_IDLE_READS_MAX: u32 = 4;
+/// Servers whose TLS sessions one lane remembers; the one added first is forgotten first, counted as
+/// `sessions_dropped`. A session has about 4 KiB, by its server's choice up to 128.
+pub const TLS_SESSIONS_MAX: usize = 4_096;
+/// Tickets kept of one server (TLS 1.3; the newest): servers send one or two a connection, and one is used up by each.
+pub const TLS_TICKETS_PER_SERVER: usize = 2;
+/// Bytes of a `--ca` file.
+pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 // --- pages on their way
 
@@ -327,6 +347,9 @@ const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(LEASE_MS >= 4 * LEASE_RENEW_MS && LEASE_MS >= 3 * LEASE_STEP_MS);
 const _: () = assert!(LEASE_STEP_MS > LEASE_RENEW_MS && LEASE_STEP_MS > STANDBY_POLL_MS);
+// A request is taken by a TLS connection in one go, and a handshake is read in pieces of a record.
+const _: () = assert!(TLS_SEND_BYTES_MAX > URL_BYTES_MAX + 2 * USER_AGENT_BYTES_MAX + 4_096);
+const _: () = assert!(TLS_READ_BYTES >= 16 << 10);
 const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
 // Patterns are counted in 16 bits; escaping makes them up to three times as long.
 const _: () = assert!(ROBOTS_LINE_BYTES_MAX * 3 + 1 < u16::MAX as usize);

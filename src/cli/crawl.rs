@@ -6,13 +6,15 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, NameServer, Net, Pattern, Resolve, Robots, Scope, Size, Time, UserAgent,
+    Assets, FieldText, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size, Time,
+    UserAgent,
 };
 use crate::config::{Config, default_user_agent};
 use crate::engine;
 use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
+use crate::fetch::read_authorities;
 use crate::limits;
 use crate::time::SECOND;
 use std::fmt::Display;
@@ -136,6 +138,12 @@ pub struct Settings {
     /// Ask this name server instead of the system's, ADDR or ADDR:PORT; repeatable, asked in the order given
     #[arg(long, value_name = "ADDR", help_heading = "Network")]
     pub dns: Vec<NameServer>,
+    /// Believe the certificate authorities in this PEM file too; repeatable
+    #[arg(long, value_name = "FILE.pem", help_heading = "Network")]
+    pub ca: Vec<PathBuf>,
+    /// Which certificate authorities are believed: Mozilla's, compiled in, or the system's [default: webpki]
+    #[arg(long, value_name = "WHICH", help_heading = "Network")]
+    pub roots: Option<Roots>,
 }
 
 impl Settings {
@@ -170,6 +178,8 @@ impl Settings {
             allow_net: list(self.allow_net, beneath.allow_net),
             resolve: list(self.resolve, beneath.resolve),
             dns: list(self.dns, beneath.dns),
+            ca: list(self.ca, beneath.ca),
+            roots: self.roots.or(beneath.roots),
         }
     }
 
@@ -201,6 +211,10 @@ impl Settings {
             return Err(Error::usage(
                 "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
             ));
+        }
+        let mut authorities = Vec::new();
+        for path in &self.ca {
+            authorities.append(&mut read_authorities(path)?);
         }
         let max_body = self.max_body.map_or(usual.max_body as u64, |s| s.0);
         Ok(Config {
@@ -241,6 +255,8 @@ impl Settings {
             dns: name_servers(self.dns)?,
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            roots: self.roots.map_or(usual.roots, Into::into),
+            authorities,
             max_body: within("max-body", max_body, 1..=limits::BODY_BYTES_MAX as u64)? as usize,
             checkpoint_every,
             report: self.report,
@@ -386,7 +402,7 @@ mod tests {
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
              --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
-             --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
+             --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
         )
         .unwrap();
         assert!(!c.standby && config("--standby").unwrap().standby);
@@ -419,6 +435,7 @@ mod tests {
         assert_eq!((c.allow_net.len(), c.resolve.len()), (2, 1));
         let servers = ["9.9.9.9:53".parse().unwrap(), "[::1]:5353".parse().unwrap()];
         assert_eq!(c.dns, servers);
+        assert_eq!(c.roots, config::Roots::System);
         assert_eq!(
             (c.checkpoint_every, c.fresh, c.quiet),
             (5 * SECOND, true, true)
@@ -453,6 +470,7 @@ mod tests {
                 "--dns ::1 --dns ::2 --dns ::3 --dns ::4 --dns ::5 --dns ::6 --dns ::7 --dns ::8 --dns ::9",
                 "--dns",
             ),
+            ("--ca no-such-file.pem", "--ca no-such-file.pem"),
         ] {
             let error = config(line).unwrap_err();
             assert_eq!(error.exit_code(), 2);

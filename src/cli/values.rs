@@ -291,6 +291,16 @@ choice! {
 }
 
 choice! {
+    /// `--roots`.
+    Roots => config::Roots {
+        /// Mozilla's, compiled in: the same everywhere
+        Webpki,
+        /// Those of this machine
+        System,
+    }
+}
+
+choice! {
     /// `--assets`.
     Assets => config::Assets {
         /// Pages only

@@ -114,15 +114,21 @@ fn report(
     let mut frontier = None;
     let mut store = None;
     let mut dns = BTreeMap::<String, u64>::new();
-    // Dropping a stage sends off what its recorder holds.
+    let mut tls = [0; 4];
     for stage in stages {
         match stage {
             Stage::Frontier(stage) => frontier = Some(stage),
             Stage::Store(stage) => store = Some(stage),
+            // Dropping a stage sends off what its recorder holds.
             Stage::Fetch(stage) => {
-                for (name, n) in stage.lane.load().dns.figures() {
+                let load = stage.lane.load();
+                for (name, n) in load.dns.figures() {
                     *dns.entry(name.to_string()).or_default() += n;
                 }
+                tls[0] += load.tls_full;
+                tls[1] += load.tls_resumed;
+                tls[2] += load.tls_failed;
+                tls[3] += load.tls_sessions_dropped;
             }
             Stage::Parse(_) => {}
         }
@@ -141,6 +147,12 @@ fn report(
         restored: watch.restored.clone(),
         placement: watch.placement.clone(),
         dns,
+        tls: ["full", "resumed", "failed", "sessions_dropped"]
+            .into_iter()
+            .zip(tls)
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_string(), n))
+            .collect(),
         ..Report::default()
     };
     from_frontier(&mut report, &frontier, config, control);

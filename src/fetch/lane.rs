@@ -4,6 +4,7 @@ use super::connections::Connections;
 use super::dns::{Client, Resolver, is_dns_token};
 use super::exchange::Context;
 use super::names::Names;
+use super::tls::TlsClient;
 use super::{LaneLoad, LaneSettings, wheel};
 use crate::event::{Job, Outcome, Page};
 use crate::limits::{BODY_BYTES_MAX, POLL_EVENTS_MAX};
@@ -51,6 +52,7 @@ impl Lane {
             writer,
             product: product.unwrap_or_default().as_bytes().to_vec(),
             request: Vec::with_capacity(4 << 10),
+            tls: TlsClient::new(&settings.trust)?,
             body_max: settings.max_body.min(BODY_BYTES_MAX),
             clock: settings.clock,
             now: 0,
@@ -137,6 +139,7 @@ impl Lane {
         LaneLoad {
             resolving: self.names.len(),
             dns: self.names.load(),
+            tls_sessions_dropped: self.connections.context.tls.sessions_dropped(),
             ..self.connections.context.load
         }
     }

@@ -131,13 +131,8 @@ impl Frontier {
         Some(seq)
     }
 
-    /// A literal address needs no look-up; a name gets a job; a scheme that the lanes do not speak gets neither.
+    /// A literal address needs no look-up; a name gets a job.
     fn find_address(&mut self, host: HostId, now: Tick) {
-        if !self.policy.speaks(self.hosts.origin(host)) {
-            let ending = Ending::Failed(crate::event::Outcome::NotSent);
-            self.live[host as usize].ending = Some(ending);
-            return self.end_some(host, ending);
-        }
         let Some((literal, port)) = literal_address(self.hosts.origin(host)) else {
             return self.order_resolve(host, now);
         };

@@ -166,11 +166,6 @@ impl Policy {
         self.addresses.may_connect(address)
     }
 
-    /// Whether the lanes speak the scheme of an origin. TLS is the lanes' to learn.
-    pub fn speaks(&self, origin: &[u8]) -> bool {
-        url::origin(origin).is_some_and(|o| !o.https)
-    }
-
     /// Pause that a robots.txt asks for, milliseconds, within the limit; 0 where it asks for none.
     pub fn crawl_delay_ms(&self, rules: &robots::Rules) -> u32 {
         rules.crawl_delay_s().map_or(0, |s| {

@@ -77,6 +77,10 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
+    if !report.tls.is_empty() {
+        sheet.line("");
+        sheet.beside(&block("TLS handshakes of this run", &report.tls), &[]);
+    }
 }
 
 /// Name service in a sentence; none where nobody was asked.

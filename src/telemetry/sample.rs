@@ -106,6 +106,7 @@ fn fixed(pages: u64) -> Report {
             ("timeouts", 31),
         ]),
         robots: named(&[("read", 1_100), ("absent", 90), ("unreachable", 10)]),
+        tls: named(&[("full", 1_180), ("resumed", 320), ("failed", 12)]),
         hosts: (0..25)
             .map(|n| HostRow {
                 host: format!("http://h{n}.web.test:8080"),

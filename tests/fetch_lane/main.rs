@@ -2,12 +2,15 @@
 
 mod addresses;
 mod bodies;
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod failures;
 mod kept;
 #[path = "../name_server/mod.rs"]
 mod name_server;
 mod names;
 mod server;
+mod tls;
 
 use cyclosa::config::ResolveRule;
 use cyclosa::event::Outcome;

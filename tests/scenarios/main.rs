@@ -5,6 +5,8 @@
 //! * [`closure`] says independently which pages a crawl has to fetch.
 //! * What is missing on a machine (nginx, unbound, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod closure;
 mod disk_faults;
 mod dns;
@@ -24,5 +26,7 @@ mod site;
 mod standby;
 mod stopped;
 mod synthetic;
+mod tls;
+mod tls_site;
 mod tools;
 mod whole_sites;
