@@ -7,6 +7,7 @@ use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -337,4 +338,48 @@ fn without_the_ca_nothing_is_believed() {
     let crawl = Crawl::new(std::slice::from_ref(&url), &["--quiet"]);
     crawl.run().expect(0);
     assert_eq!(crawl.standing()[&url].1, "tls_untrusted");
+}
+
+#[test]
+fn the_system_s_authorities_are_believed_when_asked_for() {
+    let family = Family::new();
+    let servers = [family.good("good.test")];
+    let Some(site) = TlsSite::start(&family.root.certificate.pem(), &servers, "") else {
+        return;
+    };
+    let home = tempfile::tempdir().expect("a directory");
+    let url = site.url("good.test", "/page.html");
+    let seeds = home.path().join("seeds.txt");
+    std::fs::write(&seeds, url).expect("a file");
+    let crawl = |authorities: &str| {
+        let dir = home.path().join(authorities.replace('/', "_"));
+        Command::new(env!("CARGO_BIN_EXE_cyclosa"))
+            .args(["crawl", "--roots", "system", "--max-pages", "1", "--quiet"])
+            .args([
+                "--allow-net",
+                "127.0.0.0/8",
+                "--resolve",
+                "*.test:*:127.0.0.1",
+            ])
+            .arg("--dir")
+            .arg(dir)
+            .arg(&seeds)
+            .env("SSL_CERT_FILE", authorities)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .expect("the program starts")
+    };
+    let ended = crawl(&site.root);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert!(
+        ended.status.success() && said.contains("fetched"),
+        "{ended:?}"
+    );
+    let ended = crawl("/nowhere");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("--roots webpki") && said.lines().count() == 1,
+        "{said}"
+    );
 }
