@@ -228,6 +228,9 @@ impl NameServer {
     }
 
     fn run(udp: UdpSocket, tcp: Option<TcpListener>, script: impl Script) -> Self {
+        // A lane asks a thousand things at once; a server that is not scheduled for a while must not lose them. Without
+        // the right to so large a buffer it stays as it is.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size_force(&udp, 8 << 20);
         let address = udp.local_addr().expect("an address");
         let asked = Arc::new(Mutex::new(Vec::<Ask>::new()));
         let log = Arc::clone(&asked);
