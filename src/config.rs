@@ -102,6 +102,10 @@ pub struct Config {
     pub own_addresses: Vec<IpAddr>,
     /// Where this program itself listens; refused whatever is opened.
     pub own_listeners: Vec<SocketAddr>,
+    /// Idle connections that one lane keeps at most; the engine lowers it where descriptors are few.
+    pub idle_connections: usize,
+    /// Ends of a connection that lie in this process: 2 where it crawls a server of its own (the demo), else 1.
+    pub connection_ends: usize,
     /// Body bytes stored at most.
     pub max_body: usize,
     /// Most seconds of work that a crash may cost.
@@ -173,6 +177,8 @@ impl Default for Config {
             dns: Vec::new(),
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            idle_connections: limits::IDLE_CONNECTIONS_MAX,
+            connection_ends: 1,
             max_body: limits::BODY_BYTES_DEFAULT,
             checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
             report: None,

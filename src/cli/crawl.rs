@@ -241,6 +241,8 @@ impl Settings {
             dns: name_servers(self.dns)?,
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            idle_connections: usual.idle_connections,
+            connection_ends: usual.connection_ends,
             max_body: within("max-body", max_body, 1..=limits::BODY_BYTES_MAX as u64)? as usize,
             checkpoint_every,
             report: self.report,
