@@ -116,6 +116,10 @@ pub struct Config {
     pub roots: Roots,
     /// Further certificate authorities, in DER.
     pub authorities: Vec<Vec<u8>>,
+    /// Idle connections that one lane keeps at most; the engine lowers it where descriptors are few.
+    pub idle_connections: usize,
+    /// Ends of a connection that lie in this process: 2 where it crawls a server of its own (the demo), else 1.
+    pub connection_ends: usize,
     /// Body bytes stored at most.
     pub max_body: usize,
     /// Most seconds of work that a crash may cost.
@@ -192,6 +196,8 @@ impl Default for Config {
             own_listeners: Vec::new(),
             roots: Roots::default(),
             authorities: Vec::new(),
+            idle_connections: limits::IDLE_CONNECTIONS_MAX,
+            connection_ends: 1,
             max_body: limits::BODY_BYTES_DEFAULT,
             checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
             report: None,

@@ -90,6 +90,12 @@ pub const TOTAL_MS: u64 = 300_000;
 pub const IDLE_CONNECTION_MS: u64 = 60_000;
 /// Kept idle connections of one lane; the oldest is closed first.
 pub const IDLE_CONNECTIONS_MAX: usize = 4_096;
+/// File descriptors kept for the files of the crawl (about 30 in use, more while a segment ends); connections take the rest.
+pub const DESCRIPTORS_KEPT: usize = 48;
+/// The same for each lane: its poller with its copies, its bell.
+pub const DESCRIPTORS_KEPT_LANE: usize = 8;
+/// Connections below which a crawl does not start.
+pub const CONNECTIONS_MIN: usize = 4;
 
 // --- TLS
 

@@ -257,6 +257,8 @@ impl Settings {
             own_listeners: Vec::new(),
             roots: self.roots.map_or(usual.roots, Into::into),
             authorities,
+            idle_connections: usual.idle_connections,
+            connection_ends: usual.connection_ends,
             max_body: within("max-body", max_body, 1..=limits::BODY_BYTES_MAX as u64)? as usize,
             checkpoint_every,
             report: self.report,

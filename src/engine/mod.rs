@@ -14,6 +14,7 @@
 mod checkpointing;
 mod control;
 pub mod cpus;
+mod descriptors;
 mod finish;
 mod frontier_stage;
 pub mod idle;
@@ -31,7 +32,9 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::telemetry::Report;
 use control::Control;
+use cpus::Cpus;
 use keeper::Keeper;
+use placement::Placement;
 use std::net::IpAddr;
 use stop::Stop;
 
@@ -76,7 +79,11 @@ pub fn run_in(
     stop: &Stop,
     announce: &mut dyn Announce,
 ) -> Result<Ended> {
+    let lanes = Placement::plan(&Cpus::allowed()).lanes;
+    let share = descriptors::claim(config, lanes, announce)?;
     let config = &Config {
+        concurrency: share.concurrency,
+        idle_connections: share.idle,
         own_addresses: own_addresses(announce),
         ..config.clone()
     };

@@ -69,7 +69,7 @@ impl LaneSettings {
             contact: config.contact.clone(),
             max_body: config.max_body,
             clocks: config.clocks,
-            idle_max: IDLE_CONNECTIONS_MAX,
+            idle_max: config.idle_connections,
             trust,
             clock,
         }
