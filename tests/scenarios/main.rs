@@ -19,6 +19,7 @@ mod name_server;
 mod namespace;
 mod odd_servers;
 mod polite;
+mod power;
 mod program;
 mod report;
 mod scripted;
