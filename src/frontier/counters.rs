@@ -147,6 +147,9 @@ pub struct Counters {
     pub resolved: u64,
 }
 
+/// Largest count that is taken from a file; bytes of a crawl stay below it too.
+const COUNT_MAX: u64 = 1 << 56;
+
 impl Default for Counters {
     fn default() -> Self {
         Self {
@@ -259,7 +262,18 @@ impl Counters {
         }
     }
 
-    /// Reads what [`Counters::encode`] wrote and moves `bytes` behind it; `None` if it is not whole.
+    /// Whether sums of these cannot overflow and none is below zero.
+    fn is_plausible(&mut self) -> bool {
+        let small = |n: &u64| *n <= COUNT_MAX;
+        self.scalars().iter().all(|n| small(n))
+            && self.outcomes.iter().all(small)
+            && self.excluded.iter().chain(&self.dropped).all(small)
+            && self.status.iter().all(small)
+            && self.readmitted <= self.excluded.iter().sum()
+    }
+
+    /// Reads what [`Counters::encode`] wrote and moves `bytes` behind it; `None` if it is not whole, or holds numbers that
+    /// no crawl counts to.
     pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
         fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
             let (head, rest) = bytes.split_first_chunk::<N>()?;
@@ -283,7 +297,7 @@ impl Counters {
             let code = usize::from(u16::from_le_bytes(take(bytes)?));
             *it.status.get_mut(code)? = u64::from_le_bytes(take(bytes)?);
         }
-        Some(it)
+        it.is_plausible().then_some(it)
     }
 }
 
@@ -308,6 +322,25 @@ mod tests {
         c.encode(&mut bytes);
         assert_eq!(Counters::decode(&mut &bytes[..]), Some(c));
         assert_eq!(Counters::decode(&mut &bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn counts_that_no_crawl_comes_to_are_not_taken() {
+        let decoded = |c: &Counters| {
+            let mut bytes = Vec::new();
+            c.encode(&mut bytes);
+            Counters::decode(&mut &bytes[..])
+        };
+        let mut c = Counters {
+            discovered: COUNT_MAX,
+            ..Counters::default()
+        };
+        assert!(decoded(&c).is_some());
+        c.queued = COUNT_MAX + 1;
+        assert_eq!(decoded(&c), None);
+        c.queued = 0;
+        c.readmitted = 1;
+        assert_eq!(decoded(&c), None, "more readmitted than excluded");
     }
 
     #[test]

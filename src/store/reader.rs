@@ -295,7 +295,15 @@ impl Reader {
     fn find_in_table(&self, segment: u32, table: &Table, url: &[u8]) -> Result<Option<Found>> {
         let mut newest = None;
         for at in table.find(table::hash(url)) {
-            let found = self.entry(Position::new(segment, at))?;
+            let position = Position::checked(segment, at).ok_or_else(|| {
+                self.damaged(
+                    Part::Table,
+                    segment,
+                    0,
+                    "it names a place that no index has",
+                )
+            })?;
+            let found = self.entry(position)?;
             if found.url == url {
                 newest = Some(found);
             }
