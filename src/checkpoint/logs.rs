@@ -12,7 +12,7 @@
 //! * the first flaw ends the reading of its log and is kept for [`Logs::finish`]: what was handed on before must be
 //!   thrown away then.
 //!
-//! Deliberately absent: choosing a generation ([`super::recover`]).
+//! Deliberately absent: choosing a generation ([`super::recover()`]).
 
 use super::manifest::{Generation, LogPosition, MANIFEST};
 use super::page::Kind;

@@ -14,7 +14,7 @@ use super::page::{Flaw, Kind, PAGE_BYTES, PageReader, PageWriter};
 use crate::event::{CrawlIdentity, Cut, Mark};
 
 /// Name of the file.
-pub const MANIFEST: &str = "manifest";
+pub const MANIFEST: &str = crate::disk::CRAWL_FILE;
 /// Largest count, length, number or time in a slot; a crawl of 100 years has none so large.
 const NUMBER_MAX: u64 = 1 << 62;
 

@@ -17,7 +17,7 @@ use super::image::{self, image_name};
 use super::log::log_name;
 use super::logs::{Logs, OnProgress};
 use super::manifest::{Generation, MANIFEST, MANIFEST_BYTES, Slot};
-use super::page::{Flaw, Kind, PAGE_BYTES, VERSION};
+use super::page::{Flaw, Kind, PAGE_BYTES, VERSION, VERSION_OLDEST};
 use super::runs::EIO;
 use super::verify::Defect;
 use crate::disk::Disk;
@@ -210,6 +210,11 @@ pub(super) fn slots(disk: &dyn Disk) -> Result<Option<[Slot; 2]>> {
         .map_err(|e| Error::io("cannot read", MANIFEST, e))?;
     let slots = [Slot::decode(&bytes, 0), Slot::decode(&bytes, 1)];
     for slot in &slots {
+        if let Slot::Flawed(Flaw::Older(version)) = slot {
+            return Err(Error::environment(format!(
+                "manifest has format version {version}, too old for this program ({VERSION_OLDEST} and newer); finish the crawl with the program that began it"
+            )));
+        }
         if let Slot::Flawed(Flaw::Newer(version)) = slot {
             return Err(Error::environment(format!(
                 "manifest has format version {version}, this program knows {VERSION}; use the newer program"

@@ -233,18 +233,25 @@ impl Counters {
         ]
     }
 
-    /// Appends all counters; statuses only where not 0.
+    /// Appends all counters; outcomes and statuses by their number, and only where not 0, so that later versions may
+    /// know more of them.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut copy = self.clone();
         for n in copy.scalars() {
             out.extend_from_slice(&n.to_le_bytes());
         }
-        for n in self
-            .outcomes
-            .iter()
-            .chain(&self.excluded)
-            .chain(&self.dropped)
-        {
+        let ended = || {
+            Outcome::ALL
+                .iter()
+                .zip(self.outcomes)
+                .filter(|(_, n)| *n != 0)
+        };
+        out.push(ended().count() as u8);
+        for (outcome, n) in ended() {
+            out.push(*outcome as u8);
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        for n in self.excluded.iter().chain(&self.dropped) {
             out.extend_from_slice(&n.to_le_bytes());
         }
         let seen = self.status.iter().filter(|n| **n != 0).count() as u32;
@@ -277,12 +284,13 @@ impl Counters {
         for n in it.scalars() {
             *n = u64::from_le_bytes(take(bytes)?);
         }
-        for n in it
-            .outcomes
-            .iter_mut()
-            .chain(&mut it.excluded)
-            .chain(&mut it.dropped)
-        {
+        let [ended] = take(bytes)?;
+        for _ in 0..ended {
+            let [number] = take(bytes)?;
+            let at = Outcome::ALL.iter().position(|o| *o as u8 == number)?;
+            it.outcomes[at] = u64::from_le_bytes(take(bytes)?);
+        }
+        for n in it.excluded.iter_mut().chain(&mut it.dropped) {
             *n = u64::from_le_bytes(take(bytes)?);
         }
         for _ in 0..u32::from_le_bytes(take(bytes)?) {
@@ -305,6 +313,8 @@ mod tests {
             ..Counters::default()
         };
         c.end(Outcome::DnsFailed);
+        c.outcomes[Outcome::ALL.len() - 1] = 3;
+        c.discovered += 3;
         c.status[404] = 17;
         c.dropped[Dropped::Trap as usize] = 6;
         assert!(c.balances());

@@ -7,18 +7,14 @@ use std::process::{Child, Command, Stdio};
 /// `cyclosa web` on a port of its own; ended when dropped.
 pub struct Web {
     child: Child,
-    port: u16,
+    /// Where it listens on loopback.
+    pub port: u16,
 }
 
 impl Web {
-    fn start(flags: &[&str]) -> Self {
-        Self::listening("127.0.0.1:0", flags).expect("it prints the crawl line that fits it")
-    }
-
-    /// On this address; `None` where it is taken.
-    pub fn listening(address: &str, flags: &[&str]) -> Option<Self> {
+    pub fn start(flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cyclosa"))
-            .args(["web", "--listen", address])
+            .args(["web", "--listen", "127.0.0.1:0"])
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -29,13 +25,8 @@ impl Web {
             let (_, rest) = line.split_once("*.web.test:")?;
             rest.split(':').next()?.parse().ok()
         });
-        match port {
-            Some(port) => Some(Self { child, port }),
-            None => {
-                let _ = child.wait();
-                None
-            }
-        }
+        let port = port.expect("it prints the crawl line that fits it");
+        Self { child, port }
     }
 }
 
