@@ -5,7 +5,7 @@
 use cyclosa::event::Coding;
 use cyclosa::limits::{DECODED_BYTES_MAX, DECODED_FREE_BYTES, DECODED_RATIO_MAX};
 use cyclosa::parse::decode::{Decoded, Decoder};
-use std::cell::RefCell;
+use std::sync::OnceLock;
 
 const CODINGS: [Coding; 6] = [
     Coding::Identity,
@@ -16,8 +16,20 @@ const CODINGS: [Coding; 6] = [
     Coding::Unknown,
 ];
 
-thread_local! {
-    static USED: RefCell<Decoder> = RefCell::new(Decoder::new());
+/// What makes a decoder's scratch grow.
+const LARGE_BYTES: usize = 256 << 10;
+
+/// So many bytes, gzipped: a decoder that has had it twice has room for more than any input here needs.
+fn large() -> &'static [u8] {
+    static LARGE: OnceLock<Vec<u8>> = OnceLock::new();
+    LARGE.get_or_init(|| {
+        let mut packer = libdeflater::Compressor::new(libdeflater::CompressionLvl::default());
+        let plain = vec![b'x'; LARGE_BYTES];
+        let mut packed = vec![0; packer.gzip_compress_bound(plain.len())];
+        let len = packer.gzip_compress(&plain, &mut packed);
+        packed.truncate(len.expect("room"));
+        packed
+    })
 }
 
 /// Runs one input.
@@ -34,10 +46,15 @@ pub fn run(data: &[u8]) {
     if let Decoded::Partial(bytes, _) = fresh {
         assert!(!bytes.is_empty());
     }
-    USED.with_borrow_mut(|used| {
-        assert!(
-            used.decode(body, &codings) == fresh,
-            "what came before shows"
-        );
-    });
+    let mut used = Decoder::new();
+    for _ in 0..2 {
+        assert!(matches!(
+            used.decode(large(), &[Coding::Gzip]),
+            Decoded::Whole(_)
+        ));
+    }
+    assert!(
+        used.decode(body, &codings) == fresh,
+        "what came before shows"
+    );
 }

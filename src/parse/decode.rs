@@ -82,33 +82,50 @@ fn cap(received: usize) -> usize {
 }
 
 /// A scratch buffer that grows up to one byte beyond the limit, so that "exactly the limit" and "more" differ.
+///
+/// The room in it does not depend on what the buffer held before: how much a streaming decoder hands out of a damaged
+/// body depends on its room, and the same body must always give the same.
 struct Out<'b> {
     buf: &'b mut Vec<u8>,
+    room: usize,
     most: usize,
 }
 
-impl Out<'_> {
+impl<'b> Out<'b> {
+    fn new(buf: &'b mut Vec<u8>, most: usize) -> Self {
+        Self { buf, room: 0, most }
+    }
+
     /// The initialised room, from the start of the buffer.
     fn slice(&mut self) -> &mut [u8] {
-        let len = self.buf.len().min(self.most);
-        &mut self.buf[..len]
+        &mut self.buf[..self.room]
+    }
+
+    /// All there is at hand, for whoever takes all or nothing.
+    fn whole_slice(&mut self) -> &mut [u8] {
+        self.room = self.buf.len().min(self.most);
+        self.slice()
+    }
+
+    /// No room, as at first.
+    fn start_again(&mut self) {
+        self.room = 0;
     }
 
     /// Room for `n` bytes, as far as the limit allows.
     fn want(&mut self, n: usize) {
-        let n = n.max(4 << 10).min(self.most);
-        if self.buf.len() < n {
-            self.buf.resize(n, 0);
+        self.room = n.max(4 << 10).min(self.most).max(self.room);
+        if self.buf.len() < self.room {
+            self.buf.resize(self.room, 0);
         }
     }
 
     /// Doubles the room; `false` at the limit.
     fn grow(&mut self) -> bool {
-        let len = self.buf.len();
-        if len >= self.most {
+        if self.room >= self.most {
             return false;
         }
-        self.want((len * 2).max(16 << 10));
+        self.want((self.room * 2).max(16 << 10));
         true
     }
 }
@@ -193,10 +210,7 @@ impl Decoder {
         cap: usize,
     ) -> (usize, Option<Why>) {
         let input = decoded.map_or(body, |n| &self.front[..n]);
-        let mut out = Out {
-            buf: &mut self.back,
-            most: cap + 1,
-        };
+        let mut out = Out::new(&mut self.back, cap + 1);
         match coding {
             Coding::Gzip => gzip(input, &mut out, &mut self.whole, &mut self.raw),
             Coding::Deflate => deflate(
@@ -310,6 +324,31 @@ mod tests {
 
     fn zst(plain: &[u8]) -> Vec<u8> {
         zstd::bulk::compress(plain, 3).expect("memory")
+    }
+
+    /// Found by fuzzing: how much of a damaged Brotli stream came out depended on the room that bodies before had made.
+    #[test]
+    fn what_a_decoder_had_before_does_not_show() {
+        let damaged = include_bytes!("../../fuzz/corpus/decode/br-damaged");
+        let (codings, body) = damaged.split_first().expect("a byte of codings");
+        assert_eq!(codings & 15, 3, "Brotli");
+        let codings = [Coding::Br, Coding::Gzip];
+        let mut used = Decoder::new();
+        for _ in 0..2 {
+            let large = gz(&text(1 << 20));
+            assert!(matches!(
+                used.decode(&large, &codings[1..]),
+                Decoded::Whole(_)
+            ));
+        }
+        let fresh = Decoder::new().decode(body, &codings[..1]).bytes().len();
+        assert_eq!(used.decode(body, &codings[..1]).bytes().len(), fresh);
+        let damaged = [&br(&text(50_000))[..40_000], &[0xff; 99]].concat();
+        let fresh = Decoder::new()
+            .decode(&damaged, &codings[..1])
+            .bytes()
+            .to_vec();
+        assert_eq!(used.decode(&damaged, &codings[..1]).bytes(), fresh);
     }
 
     /// Brotli stream of uncompressed metablocks (RFC 7932 9.2), window 2^16: enough to test the plumbing.

@@ -19,6 +19,7 @@ mod mistakes;
 mod name_server;
 mod namespace;
 mod odd_servers;
+mod old_format;
 mod polite;
 mod power;
 mod program;

@@ -35,10 +35,13 @@ fn at_once(
     mut run: impl FnMut(&mut [u8]) -> Result<usize, DecompressionError>,
 ) -> Option<usize> {
     loop {
-        match run(out.slice()) {
+        match run(out.whole_slice()) {
             Ok(n) => return Some(n),
             Err(DecompressionError::InsufficientSpace) if out.grow() => {}
-            Err(_) => return None,
+            Err(_) => {
+                out.start_again();
+                return None;
+            }
         }
     }
 }
