@@ -25,55 +25,175 @@ const NOTHING: Reason = "no command or no reply";
 
 /// Options without a value that do not change how a reply is read.
 const PLAIN: [&str; 42] = [
-    "-s", "-S", "-i", "-0", "-4", "-6", "-g", "-#", "-v", "-k", "-N", "-j", "-q", "-R", "-a",
-    "--silent", "--show-error", "--include", "--show-headers", "--http1.0", "--http1.1", "--http2",
-    "--ipv4", "--ipv6", "--xattr", "--create-dirs", "--no-progress-meter", "--no-keepalive",
-    "--form-escape", "--path-as-is", "--no-include", "--post301", "--post302", "--post303",
-    "--location-trusted", "--basic", "--no-http0.9", "--compressed-ssh", "--fail-early",
-    "--remote-time", "--haproxy-protocol", "--disallow-username-in-url",
+    "-s",
+    "-S",
+    "-i",
+    "-0",
+    "-4",
+    "-6",
+    "-g",
+    "-#",
+    "-v",
+    "-k",
+    "-N",
+    "-j",
+    "-q",
+    "-R",
+    "-a",
+    "--silent",
+    "--show-error",
+    "--include",
+    "--show-headers",
+    "--http1.0",
+    "--http1.1",
+    "--http2",
+    "--ipv4",
+    "--ipv6",
+    "--xattr",
+    "--create-dirs",
+    "--no-progress-meter",
+    "--no-keepalive",
+    "--form-escape",
+    "--path-as-is",
+    "--no-include",
+    "--post301",
+    "--post302",
+    "--post303",
+    "--location-trusted",
+    "--basic",
+    "--no-http0.9",
+    "--compressed-ssh",
+    "--fail-early",
+    "--remote-time",
+    "--haproxy-protocol",
+    "--disallow-username-in-url",
 ];
 
 /// Options with a value that do not change how a reply is read.
 const VALUED: [&str; 40] = [
-    "-H", "-A", "-e", "-b", "-c", "-d", "-F", "-u", "-T", "-m", "--header", "--referer",
-    "--user-agent", "--cookie", "--cookie-jar", "--data", "--data-binary", "--data-urlencode",
-    "--data-raw", "--form", "--form-string", "--json", "--user", "--upload-file", "--max-time", "--output-dir", "--resolve", "--connect-to", "--interface",
-    "--noproxy", "--stderr", "--libcurl", "--expect100-timeout", "--url-query", "--trace-config",
-    "--oauth2-bearer", "--haproxy-clientip", "--limit-rate", "--keepalive-time", "--hsts-ignored",
+    "-H",
+    "-A",
+    "-e",
+    "-b",
+    "-c",
+    "-d",
+    "-F",
+    "-u",
+    "-T",
+    "-m",
+    "--header",
+    "--referer",
+    "--user-agent",
+    "--cookie",
+    "--cookie-jar",
+    "--data",
+    "--data-binary",
+    "--data-urlencode",
+    "--data-raw",
+    "--form",
+    "--form-string",
+    "--json",
+    "--user",
+    "--upload-file",
+    "--max-time",
+    "--output-dir",
+    "--resolve",
+    "--connect-to",
+    "--interface",
+    "--noproxy",
+    "--stderr",
+    "--libcurl",
+    "--expect100-timeout",
+    "--url-query",
+    "--trace-config",
+    "--oauth2-bearer",
+    "--haproxy-clientip",
+    "--limit-rate",
+    "--keepalive-time",
+    "--hsts-ignored",
 ];
 
 /// Options with and without a value that make a test inexpressible.
 const OTHER: [(&str, bool, Reason); 74] = [
-    ("-x", true, PROXY), ("--proxy", true, PROXY), ("-U", true, PROXY), ("--proxy-user", true, PROXY),
-    ("-p", false, PROXY), ("--proxytunnel", false, PROXY), ("--socks5", true, PROXY),
-    ("--socks4", true, PROXY), ("--socks4a", true, PROXY), ("--socks5-hostname", true, PROXY),
-    ("--proxy1.0", true, PROXY), ("--preproxy", true, PROXY), ("--proxy-header", true, PROXY),
-    ("--proxy-ntlm", false, PROXY), ("--proxy-digest", false, PROXY), ("--proxy-anyauth", false, PROXY),
-    ("--proxy-tlsv1", false, PROXY), ("--suppress-connect-headers", false, PROXY),
-    ("--digest", false, AUTH), ("--ntlm", false, AUTH), ("--negotiate", false, AUTH),
-    ("--anyauth", false, AUTH), ("--no-basic", false, AUTH), ("--aws-sigv4", true, AUTH),
-    ("-n", false, FILES), ("--netrc", false, FILES), ("--netrc-optional", false, FILES),
-    ("--netrc-file", true, FILES), ("-K", true, FILES), ("--config", true, FILES),
-    ("--variable", true, FILES), ("--expand-data", true, FILES), ("--expand-url", true, FILES),
-    ("--expand-output", true, FILES), ("--skip-existing", false, FILES), ("--no-clobber", false, FILES),
-    ("--clobber", false, FILES), ("--remove-on-error", false, FILES), ("--ipfs-gateway", true, FILES),
-    ("-C", true, RANGE), ("-r", true, RANGE), ("--range", true, RANGE), ("-z", true, RANGE),
-    ("--etag-save", true, RANGE), ("--etag-compare", true, RANGE), ("--continue-at", true, RANGE),
-    ("-I", false, HEAD), ("--head", false, HEAD), ("--retry", true, RETRY),
-    ("--retry-all-errors", false, RETRY), ("--retry-max-time", true, RETRY),
-    ("--raw", false, OPTION), ("--ignore-content-length", false, OPTION), ("--max-filesize", true, OPTION),
-    ("--alt-svc", true, OPTION), ("--hsts", true, OPTION), ("--proto", true, OPTION),
-    ("--proto-redir", true, OPTION), ("--request-target", true, OPTION), ("--doh-url", true, OPTION),
-    ("--next", false, GLOB), ("-:", false, GLOB), ("--http2-prior-knowledge", false, SERVER),
-    ("--use-ascii", false, OPTION), ("-B", false, OPTION), ("--unix-socket", true, SERVER),
-    ("--abstract-unix-socket", true, SERVER), ("-Z", false, GLOB), ("--parallel", false, GLOB),
-    ("--tls-max", true, SERVER), ("--proxy-http2", false, PROXY), ("--ssl-reqd", false, SERVER),
-    ("-X", true, HEAD), ("--request", true, HEAD),
+    ("-x", true, PROXY),
+    ("--proxy", true, PROXY),
+    ("-U", true, PROXY),
+    ("--proxy-user", true, PROXY),
+    ("-p", false, PROXY),
+    ("--proxytunnel", false, PROXY),
+    ("--socks5", true, PROXY),
+    ("--socks4", true, PROXY),
+    ("--socks4a", true, PROXY),
+    ("--socks5-hostname", true, PROXY),
+    ("--proxy1.0", true, PROXY),
+    ("--preproxy", true, PROXY),
+    ("--proxy-header", true, PROXY),
+    ("--proxy-ntlm", false, PROXY),
+    ("--proxy-digest", false, PROXY),
+    ("--proxy-anyauth", false, PROXY),
+    ("--proxy-tlsv1", false, PROXY),
+    ("--suppress-connect-headers", false, PROXY),
+    ("--digest", false, AUTH),
+    ("--ntlm", false, AUTH),
+    ("--negotiate", false, AUTH),
+    ("--anyauth", false, AUTH),
+    ("--no-basic", false, AUTH),
+    ("--aws-sigv4", true, AUTH),
+    ("-n", false, FILES),
+    ("--netrc", false, FILES),
+    ("--netrc-optional", false, FILES),
+    ("--netrc-file", true, FILES),
+    ("-K", true, FILES),
+    ("--config", true, FILES),
+    ("--variable", true, FILES),
+    ("--expand-data", true, FILES),
+    ("--expand-url", true, FILES),
+    ("--expand-output", true, FILES),
+    ("--skip-existing", false, FILES),
+    ("--no-clobber", false, FILES),
+    ("--clobber", false, FILES),
+    ("--remove-on-error", false, FILES),
+    ("--ipfs-gateway", true, FILES),
+    ("-C", true, RANGE),
+    ("-r", true, RANGE),
+    ("--range", true, RANGE),
+    ("-z", true, RANGE),
+    ("--etag-save", true, RANGE),
+    ("--etag-compare", true, RANGE),
+    ("--continue-at", true, RANGE),
+    ("-I", false, HEAD),
+    ("--head", false, HEAD),
+    ("--retry", true, RETRY),
+    ("--retry-all-errors", false, RETRY),
+    ("--retry-max-time", true, RETRY),
+    ("--raw", false, OPTION),
+    ("--ignore-content-length", false, OPTION),
+    ("--max-filesize", true, OPTION),
+    ("--alt-svc", true, OPTION),
+    ("--hsts", true, OPTION),
+    ("--proto", true, OPTION),
+    ("--proto-redir", true, OPTION),
+    ("--request-target", true, OPTION),
+    ("--doh-url", true, OPTION),
+    ("--next", false, GLOB),
+    ("-:", false, GLOB),
+    ("--http2-prior-knowledge", false, SERVER),
+    ("--use-ascii", false, OPTION),
+    ("-B", false, OPTION),
+    ("--unix-socket", true, SERVER),
+    ("--abstract-unix-socket", true, SERVER),
+    ("-Z", false, GLOB),
+    ("--parallel", false, GLOB),
+    ("--tls-max", true, SERVER),
+    ("--proxy-http2", false, PROXY),
+    ("--ssl-reqd", false, SERVER),
+    ("-X", true, HEAD),
+    ("--request", true, HEAD),
 ];
 
 /// Errors of curl that say nothing about the reply.
-const CLIENT_ERRORS: [u32; 19] = [
-    2, 3, 4, 5, 6, 7, 26, 27, 33, 34, 36, 37, 43, 49, 60, 65, 67, 77, 94,
+const CLIENT_ERRORS: [u32; 21] = [
+    2, 3, 4, 5, 6, 7, 23, 25, 26, 27, 33, 34, 36, 37, 43, 49, 60, 65, 67, 77, 94,
 ];
 
 /// Where curl puts the response.
@@ -120,7 +240,10 @@ impl Plan {
     /// What the command of `script` asks for, for a server on `port`.
     pub fn of(script: &Script, port: u16) -> Result<Self, Reason> {
         let servers = script.lines("client", "server");
-        if servers.iter().any(|s| s.contains("proxy") || s.contains("socks")) {
+        if servers
+            .iter()
+            .any(|s| s.contains("proxy") || s.contains("socks"))
+        {
             return Err(PROXY);
         }
         if servers.iter().any(|s| s != "http" && s != "http-ipv6") {
@@ -133,15 +256,21 @@ impl Plan {
         if setenv.iter().any(|v| v.to_lowercase().contains("proxy=")) {
             return Err(PROXY);
         }
-        if script.lines("reply", "servercmd").iter().any(|c| c == "auth_required") {
+        let commands = script.lines("reply", "servercmd");
+        if commands.iter().any(|c| c == "auth_required") {
             return Err(AUTH);
+        }
+        if commands.iter().any(|c| c == "no-expect") {
+            return Err(RETRY);
         }
         let command = script.part("client", "command").ok_or(NOTHING)?;
         if command.attribute("type").is_some() {
             return Err(LIBRARY);
         }
         let codes = script.lines("verify", "errorcode");
-        let code = codes.first().and_then(|c| c.split(',').next()?.parse().ok());
+        let code = codes
+            .first()
+            .and_then(|c| c.split(',').next()?.parse().ok());
         let options = command.attribute("option").unwrap_or_default();
         let stdout = script.part("verify", "stdout").is_some();
         let to_runner =
@@ -179,7 +308,7 @@ impl Plan {
         let mut named = false;
         while let Some(word) = words.next() {
             if !word.starts_with('-') || word == "-" {
-                self.url(word, named, port)?;
+                self.urls.push(word.clone());
                 continue;
             }
             if word.starts_with("--") {
@@ -195,7 +324,11 @@ impl Plan {
                 let mut taken = false;
                 let mut value = || {
                     taken = true;
-                    if rest.is_empty() { words.next().cloned() } else { Some(rest.to_string()) }
+                    if rest.is_empty() {
+                        words.next().cloned()
+                    } else {
+                        Some(rest.to_string())
+                    }
                 };
                 self.option(&format!("-{letter}"), &mut value)?;
                 if taken {
@@ -203,10 +336,22 @@ impl Plan {
                 }
             }
         }
-        if self.urls.is_empty() { Err(NOTHING) } else { Ok(()) }
+        // Behind all options: what they say is the better reason.
+        for url in &mut self.urls {
+            *url = absolute(url, named, port)?;
+        }
+        if self.urls.is_empty() {
+            Err(NOTHING)
+        } else {
+            Ok(())
+        }
     }
 
-    fn option(&mut self, name: &str, value: &mut dyn FnMut() -> Option<String>) -> Result<(), Reason> {
+    fn option(
+        &mut self,
+        name: &str,
+        value: &mut dyn FnMut() -> Option<String>,
+    ) -> Result<(), Reason> {
         match name {
             "-L" | "--location" => self.follow = true,
             "--max-redirs" => self.redirects = value().and_then(|v| v.parse().ok()).unwrap_or(0),
@@ -233,7 +378,11 @@ impl Plan {
             "-G" | "--get" => {}
             "--url" => {
                 let url = value().unwrap_or_default();
-                return if url.starts_with('@') { Err(FILES) } else { Ok(self.urls.push(url)) };
+                return if url.starts_with('@') {
+                    Err(FILES)
+                } else {
+                    Ok(self.urls.push(url))
+                };
             }
             "-D" | "--dump-header" => self.head_file = value(),
             "-i" | "--include" | "--show-headers" => self.heads = true,
@@ -264,22 +413,26 @@ impl Plan {
         }
         Ok(())
     }
+}
 
-    fn url(&mut self, word: &str, named: bool, port: u16) -> Result<(), Reason> {
-        if word.contains(['{', '[']) && !word.contains("[::1]") {
-            return Err(GLOB);
-        }
-        let url = if word.contains(":/") { word.to_string() } else { format!("http://{word}") };
-        if !url.to_ascii_lowercase().starts_with("http:/") {
-            return Err(SCHEME);
-        }
-        let ours = [format!("127.0.0.1:{port}"), format!("[::1]:{port}"), format!("localhost:{port}")];
-        if !named && !ours.iter().any(|o| url.contains(o)) {
-            return Err(SCHEME);
-        }
-        self.urls.push(url);
-        Ok(())
+/// An argument of the command as a URL that the server has the answer to.
+fn absolute(word: &str, named: bool, port: u16) -> Result<String, Reason> {
+    if word.contains(['{', '[']) && !word.contains("[::1]") {
+        return Err(GLOB);
     }
+    let url = match word.contains(":/") {
+        true => word.to_string(),
+        false => format!("http://{word}"),
+    };
+    if !url.to_ascii_lowercase().starts_with("http:/") {
+        return Err(SCHEME);
+    }
+    let hosts = ["127.0.0.1", "[::1]", "localhost"];
+    let ours = hosts.map(|host| format!("{host}:{port}"));
+    if !named && !ours.iter().any(|o| url.contains(o)) {
+        return Err(SCHEME);
+    }
+    Ok(url)
 }
 
 /// Splits a command as a shell does, without expanding anything.

@@ -4,7 +4,8 @@
 //! server whatever its host is (curl's tests map names by options).
 
 use super::command::Plan;
-use super::server::{Pieces, Server};
+use super::script::Script;
+use super::server::{Pieces, Server, serve_each};
 use cyclosa::event::{Outcome, Page};
 use cyclosa::fetch::{Lane, LaneSettings, Resolver};
 use cyclosa::limits::REDIRECTS_MAX;
@@ -14,6 +15,7 @@ use cyclosa::time::{Clock, MILLISECOND, SECOND, Tick, wall_now};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Fetches on their way at once.
@@ -39,8 +41,15 @@ pub struct Answer {
     pub beyond: bool,
 }
 
-/// What came of the URLs of a test, each with its redirects.
-pub type Transcript = Vec<Vec<Answer>>;
+/// A test that has been replayed.
+pub struct Replayed {
+    /// The script, with the port that its server had.
+    pub script: Arc<Script>,
+    pub port: u16,
+    pub plan: Plan,
+    /// What came of the URLs, each with its redirects.
+    pub transcript: Vec<Vec<Answer>>,
+}
 
 /// A lane with short clocks.
 pub struct Net {
@@ -114,7 +123,7 @@ impl Net {
 struct Task {
     server: Server,
     plan: Plan,
-    transcript: Transcript,
+    transcript: Vec<Vec<Answer>>,
 }
 
 impl Task {
@@ -128,6 +137,15 @@ impl Task {
             }
         }
         false
+    }
+
+    fn end(self) -> Replayed {
+        Replayed {
+            script: self.server.script.clone(),
+            port: self.server.address.port(),
+            plan: self.plan,
+            transcript: self.transcript,
+        }
     }
 
     /// Takes an answer and orders what follows; `false` where the test is through.
@@ -158,7 +176,11 @@ impl Task {
 }
 
 /// Fetches what the commands of `tests` ask for.
-pub fn replay(folder: &Path, tests: &[u32], pieces: impl Fn(u32) -> Pieces) -> BTreeMap<u32, Transcript> {
+pub fn replay(
+    folder: &Path,
+    tests: &[u32],
+    pieces: impl Fn(u32) -> Pieces,
+) -> BTreeMap<u32, Replayed> {
     let mut net = Net::new();
     let (mut waiting, mut tasks, mut through) = (tests.iter(), BTreeMap::new(), BTreeMap::new());
     let (mut out, start) = (Vec::new(), net.clock.now());
@@ -175,7 +197,7 @@ pub fn replay(folder: &Path, tests: &[u32], pieces: impl Fn(u32) -> Pieces) -> B
             };
             match task.next(number, &mut net) {
                 true => drop(tasks.insert(number, task)),
-                false => drop(through.insert(number, task.transcript)),
+                false => drop(through.insert(number, task.end())),
             }
         }
         if tasks.is_empty() {
@@ -188,8 +210,32 @@ pub fn replay(folder: &Path, tests: &[u32], pieces: impl Fn(u32) -> Pieces) -> B
             let task = tasks.get_mut(&page.slot).expect("a test under way");
             if !task.take(&page, &mut net) {
                 let task = tasks.remove(&page.slot).expect("a test under way");
-                through.insert(page.slot, task.transcript);
+                through.insert(page.slot, task.end());
             }
         }
     }
+}
+
+/// Fetches each of `replies` from a server that sends it to any request and ends the connection.
+pub fn fetch_each(replies: Vec<Vec<u8>>) -> Vec<Answer> {
+    let count = replies.len();
+    let address = serve_each(replies);
+    let mut net = Net::new();
+    let (mut answers, mut ordered) = (BTreeMap::new(), 0);
+    let (mut out, start) = (Vec::new(), net.clock.now());
+    while answers.len() < count {
+        while ordered < count && ordered - answers.len() < TOGETHER {
+            let origin = format!("http://{address}");
+            let url = format!("{origin}/{ordered}").into_bytes();
+            net.order(ordered as u32, url, origin.len() as u16, address);
+            ordered += 1;
+        }
+        let late = net.clock.now() - start > PATIENCE;
+        assert!(!late, "{} of {count}, {:?}", answers.len(), net.lane.load());
+        net.turn(&mut out);
+        for page in out.drain(..) {
+            answers.insert(page.slot, net.answer(&page));
+        }
+    }
+    answers.into_values().collect()
 }

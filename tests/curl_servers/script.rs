@@ -56,11 +56,17 @@ pub struct Script {
 
 /// The test files of a folder, by number.
 pub fn numbers(folder: &Path) -> Vec<u32> {
-    let listing =
-        std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let listing = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut all: Vec<u32> = listing
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix("test")?.parse().ok())
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_prefix("test")?
+                .parse()
+                .ok()
+        })
         .collect();
     all.sort_unstable();
     all
@@ -111,7 +117,10 @@ impl Script {
             let line = substitute(line, number, port);
             let tag = tag(&line);
             if let Some(part) = &mut open {
-                if tag.as_ref().is_some_and(|t| t.0 == format!("/{}", part.name)) {
+                if tag
+                    .as_ref()
+                    .is_some_and(|t| t.0 == format!("/{}", part.name))
+                {
                     script.parts.extend(open.take());
                 } else if part.is("crlf") {
                     part.bytes.extend(with_crlf(&line, &mut after_field));
@@ -152,7 +161,10 @@ impl Script {
 
     /// The part as trimmed lines; none where it is absent.
     pub fn lines(&self, section: &str, name: &str) -> Vec<String> {
-        let bytes = self.part(section, name).map(Part::bytes).unwrap_or_default();
+        let bytes = self
+            .part(section, name)
+            .map(Part::bytes)
+            .unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
         lines.map(String::from).collect()
@@ -190,10 +202,12 @@ fn with_crlf(line: &[u8], after_field: &mut bool) -> Vec<u8> {
     let Some(bare) = line.strip_suffix(b"\n") else {
         return line.to_vec();
     };
-    let is_status = ["HTTP/1.1 ", "HTTP/1.0 ", "HTTP/2 ", "HTTP/3 "].iter().any(|v| {
-        let rest = bare.strip_prefix(v.as_bytes());
-        rest.is_some_and(|r| r.first().is_some_and(|b| (b'1'..=b'5').contains(b)))
-    });
+    let is_status = ["HTTP/1.1 ", "HTTP/1.0 ", "HTTP/2 ", "HTTP/3 "]
+        .iter()
+        .any(|v| {
+            let rest = bare.strip_prefix(v.as_bytes());
+            rest.is_some_and(|r| r.first().is_some_and(|b| (b'1'..=b'5').contains(b)))
+        });
     let name = bare.split(|b| *b == b':').next().unwrap_or_default();
     let is_field = !name.is_empty()
         && bare[name.len()..].starts_with(b": ")

@@ -2,7 +2,7 @@
 //! number in the request target asks for, and sends it as it stands.
 //!
 //! `swsclose` in a reply (and an empty reply) ends the connection behind it, `swsbounce` has the next request for the
-//! same part answered with the next one, `writedelay` and `idle` and `wait` are what they say. It does not look at
+//! same test answered with the part behind, `writedelay` and `idle` and `wait` are what they say. It does not look at
 //! methods, credentials or bodies.
 
 use super::script::{Part, Script};
@@ -97,15 +97,22 @@ impl Shared {
         while let Some(target) = request(&mut stream) {
             let (test, mut part) = asked(&target).unwrap_or((self.script.number, 0));
             let mut bounce = self.bounce.lock().expect("no panic under the lock");
-            if bounce.take() == Some((test, part)) {
-                part += 1;
+            if let Some((_, last)) = bounce.take().filter(|b| b.0 == test) {
+                part = last + 1;
             }
             let other = (test != self.script.number)
                 .then(|| Script::load(&self.folder, test, self.port))
                 .flatten();
             let script = other.as_ref().unwrap_or(&self.script);
-            let name = if part == 0 { "data".into() } else { format!("data{part}") };
-            let reply = script.part("reply", &name).map(Part::bytes).unwrap_or_default();
+            let name = if part == 0 {
+                "data".into()
+            } else {
+                format!("data{part}")
+            };
+            let reply = script
+                .part("reply", &name)
+                .map(Part::bytes)
+                .unwrap_or_default();
             let has = |what: &[u8]| reply.windows(what.len()).any(|w| w == what);
             if has(b"swsbounce") {
                 *bounce = Some((test, part));
@@ -132,7 +139,12 @@ impl Shared {
         }
     }
 
-    fn send(&self, stream: &mut TcpStream, reply: &[u8], delay: Option<u64>) -> std::io::Result<()> {
+    fn send(
+        &self,
+        stream: &mut TcpStream,
+        reply: &[u8],
+        delay: Option<u64>,
+    ) -> std::io::Result<()> {
         if let Some(delay) = delay {
             for piece in reply.chunks(20) {
                 stream.write_all(piece)?;
@@ -169,6 +181,27 @@ impl Shared {
     }
 }
 
+/// A server of all `replies`, until the test's process ends: the target of a request is the index of what is sent, and
+/// then the connection ends.
+pub fn serve_each(replies: Vec<Vec<u8>>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+    let address = listener.local_addr().expect("its address");
+    let replies = Arc::new(replies);
+    spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let replies = replies.clone();
+            spawn(move || {
+                let target = request(&mut stream).unwrap_or_default();
+                let index: Option<usize> = target.trim_start_matches('/').parse().ok();
+                if let Some(reply) = index.and_then(|i| replies.get(i)) {
+                    let _ = stream.write_all(reply);
+                }
+            });
+        }
+    });
+    address
+}
+
 /// Target of the next request; `None` where the client has closed.
 fn request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
@@ -187,6 +220,10 @@ fn request(stream: &mut TcpStream) -> Option<String> {
 /// part.
 fn asked(target: &str) -> Option<(u32, u32)> {
     let (_, tail) = target.rsplit_once('/')?;
+    // Escapes are ours.
+    let tail = tail
+        .rsplit_once('%')
+        .map_or(tail, |(_, t)| t.get(2..).unwrap_or_default());
     let digits = tail.trim_start_matches(|c: char| !c.is_ascii_digit());
     let len = digits.bytes().take_while(u8::is_ascii_digit).count();
     let number: u32 = digits[..len].parse().ok()?;

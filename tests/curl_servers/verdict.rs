@@ -1,7 +1,7 @@
 //! Our answer beside curl's: the exit code against the outcome, and what curl printed against head and body.
 
 use super::command::{Output, Plan};
-use super::replay::{Answer, Transcript};
+use super::replay::{Answer, Replayed};
 use super::script::{Part, Script};
 use cyclosa::event::Outcome;
 use cyclosa::parse::decode::Why;
@@ -16,7 +16,13 @@ pub enum Verdict {
 }
 
 /// Compares what came of a test.
-pub fn compare(script: &Script, plan: &Plan, transcript: &Transcript) -> Verdict {
+pub fn compare(replayed: &Replayed) -> Verdict {
+    let Replayed {
+        script,
+        plan,
+        transcript,
+        ..
+    } = replayed;
     let Some(last) = transcript.last().and_then(|chain| chain.last()) else {
         return Verdict::Differs("the URL is refused".into());
     };
@@ -26,13 +32,22 @@ pub fn compare(script: &Script, plan: &Plan, transcript: &Transcript) -> Verdict
             None => last.outcome.name(),
         };
         let status = last.status;
-        return Verdict::Differs(format!("curl exits with {}, ours is {ours} ({status})", plan.code));
+        return Verdict::Differs(format!(
+            "curl exits with {}, ours is {ours} ({status})",
+            plan.code
+        ));
     }
     let bytes = match expected(script, plan) {
         // What `--fail` leaves out, and what is not kept of a reply that is none, cannot be compared.
-        Some(expected) if last.outcome.has_response() && !(plan.fail && last.status >= 400) => expected,
+        Some(expected) if last.outcome.has_response() && !(plan.fail && last.status >= 400) => {
+            expected
+        }
         _ => return Verdict::Same { bytes: false },
     };
+    // Heads printed twice, line by line.
+    if plan.output == Output::Stdout && plan.head_file.as_deref() == Some("-") {
+        return Verdict::Same { bytes: false };
+    }
     let chains = match plan.output {
         Output::Stdout => &transcript[..],
         _ => &transcript[..1],
@@ -55,18 +70,23 @@ pub fn compare(script: &Script, plan: &Plan, transcript: &Transcript) -> Verdict
 /// Whether curl's exit code and the outcome say the same.
 fn fits(plan: &Plan, last: &Answer) -> bool {
     use Outcome::*;
-    let coding = plan.compressed && last.outcome == Fetched && last.defect.is_some();
+    let received = last.outcome.has_response();
+    // curl stops at the defect, however the body would have ended.
+    let coding = plan.compressed && received && last.defect.is_some();
     let clean = last.outcome == Fetched && !coding && !last.beyond;
     match plan.code {
         0 => clean,
-        22 => clean && last.status >= 400,
+        22 => plan.fail && received && last.status >= 400,
         1 | 8 | 16 => last.outcome == BadResponse,
         18 => last.outcome == CutDisconnect || coding && last.defect == Some(Why::Ended),
-        23 | 61 => coding,
+        61 => coding || last.outcome == BadResponse,
         28 => matches!(last.outcome, CutTime | FirstByteTimeout),
         47 => last.beyond,
         52 => last.outcome == ClosedEarly,
-        56 => matches!(last.outcome, BadResponse | HeadTooLarge | CutDisconnect | ClosedEarly),
+        56 => matches!(
+            last.outcome,
+            BadResponse | HeadTooLarge | CutDisconnect | ClosedEarly
+        ),
         100 => last.outcome == HeadTooLarge,
         _ => false,
     }
@@ -78,7 +98,9 @@ fn expected(script: &Script, plan: &Plan) -> Option<Vec<u8>> {
     match &plan.output {
         Output::Stdout => script.part("verify", "stdout").map(Part::bytes),
         Output::Runner => {
-            let checks = script.section("reply").filter(|p| p.name.starts_with("datacheck"));
+            let checks = script
+                .section("reply")
+                .filter(|p| p.name.starts_with("datacheck"));
             let checks: Vec<&Part> = checks.collect();
             if !checks.is_empty() {
                 let checked = checks.iter().all(|p| !p.is("nocheck"));
@@ -107,7 +129,11 @@ fn printed(plan: &Plan, chain: &[Answer]) -> Vec<u8> {
             bytes.extend_from_slice(&answer.head);
         }
         if !answer.followed && !answer.beyond {
-            bytes.extend_from_slice(if plan.compressed { &answer.plain } else { &answer.body });
+            bytes.extend_from_slice(if plan.compressed {
+                &answer.plain
+            } else {
+                &answer.body
+            });
         }
     }
     bytes
@@ -115,15 +141,14 @@ fn printed(plan: &Plan, chain: &[Answer]) -> Vec<u8> {
 
 /// Without interim heads, which curl prints and a crawler drops.
 fn without_interim(bytes: &[u8]) -> Vec<u8> {
-    let mut rest = bytes.to_vec();
-    while rest.starts_with(b"HTTP/1.1 1") {
-        let text = rest.split_inclusive(|b| *b == b'\n');
-        let lines = text.take_while(|l| !l.trim_ascii().is_empty());
-        let head: usize = lines.map(<[u8]>::len).sum();
-        let blank = rest[head..].iter().position(|b| *b == b'\n');
-        rest.drain(..blank.map_or(rest.len(), |at| head + at + 1));
-    }
-    rest
+    let mut interim = false;
+    let lines = bytes.split_inclusive(|b| *b == b'\n').filter(|line| {
+        let starts = line.starts_with(b"HTTP/1.1 1");
+        let dropped = interim || starts;
+        interim = dropped && !line.trim_ascii().is_empty();
+        !dropped
+    });
+    lines.flatten().copied().collect()
 }
 
 /// Whether the parts stand in `text` one behind the other, with anything between them.
