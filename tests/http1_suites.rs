@@ -6,7 +6,6 @@
 #[path = "common/split.rs"]
 mod split;
 
-use cyclosa::event::Outcome;
 use split::read_all_ways;
 use std::collections::BTreeMap;
 use std::path::PathBuf;

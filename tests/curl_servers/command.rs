@@ -4,7 +4,7 @@
 //! Options that change only what is sent (fields, credentials sent without being asked, another method) are passed over:
 //! the server does not look at them, and the reply is read alike. `HEAD` is not, since it changes how replies are read.
 
-use super::script::Script;
+use super::script::{Part, Script};
 
 /// Why a test says nothing about a crawler's reading of replies.
 pub type Reason = &'static str;
@@ -24,171 +24,57 @@ const CLIENT: Reason = "fails before or beside the transfer";
 const NOTHING: Reason = "no command or no reply";
 
 /// Options without a value that do not change how a reply is read.
-const PLAIN: [&str; 42] = [
-    "-s",
-    "-S",
-    "-i",
-    "-0",
-    "-4",
-    "-6",
-    "-g",
-    "-#",
-    "-v",
-    "-k",
-    "-N",
-    "-j",
-    "-q",
-    "-R",
-    "-a",
-    "--silent",
-    "--show-error",
-    "--include",
-    "--show-headers",
-    "--http1.0",
-    "--http1.1",
-    "--http2",
-    "--ipv4",
-    "--ipv6",
-    "--xattr",
-    "--create-dirs",
-    "--no-progress-meter",
-    "--no-keepalive",
-    "--form-escape",
-    "--path-as-is",
-    "--no-include",
-    "--post301",
-    "--post302",
-    "--post303",
-    "--location-trusted",
-    "--basic",
-    "--no-http0.9",
-    "--compressed-ssh",
-    "--fail-early",
-    "--remote-time",
-    "--haproxy-protocol",
-    "--disallow-username-in-url",
+#[rustfmt::skip]
+const PLAIN: [&str; 32] = [
+    "-s", "-S", "-0", "-4", "-g", "-#", "-v", "-k", "-j", "-R", "-a", "--silent", "--show-error", "--http1.0",
+    "--http1.1", "--http2", "--ipv4", "--xattr", "--create-dirs", "--no-progress-meter", "--form-escape",
+    "--path-as-is", "--no-include", "--post301", "--post302", "--post303", "--location-trusted", "--basic",
+    "--no-http0.9", "--fail-early", "--remote-time", "--haproxy-protocol",
 ];
 
 /// Options with a value that do not change how a reply is read.
-const VALUED: [&str; 40] = [
-    "-H",
-    "-A",
-    "-e",
-    "-b",
-    "-c",
-    "-d",
-    "-F",
-    "-u",
-    "-T",
-    "-m",
-    "--header",
-    "--referer",
-    "--user-agent",
-    "--cookie",
-    "--cookie-jar",
-    "--data",
-    "--data-binary",
-    "--data-urlencode",
-    "--data-raw",
-    "--form",
-    "--form-string",
-    "--json",
-    "--user",
-    "--upload-file",
-    "--max-time",
-    "--output-dir",
-    "--resolve",
-    "--connect-to",
-    "--interface",
-    "--noproxy",
-    "--stderr",
-    "--libcurl",
-    "--expect100-timeout",
-    "--url-query",
-    "--trace-config",
-    "--oauth2-bearer",
-    "--haproxy-clientip",
-    "--limit-rate",
-    "--keepalive-time",
-    "--hsts-ignored",
+#[rustfmt::skip]
+const VALUED: [&str; 31] = [
+    "-H", "-A", "-b", "-c", "-d", "-F", "-u", "-T", "-m", "--header", "--referer", "--data", "--data-binary",
+    "--data-urlencode", "--form-string", "--json", "--user", "--upload-file", "--max-time", "--output-dir",
+    "--resolve", "--connect-to", "--interface", "--noproxy", "--stderr", "--libcurl", "--expect100-timeout",
+    "--url-query", "--oauth2-bearer", "--haproxy-clientip", "--limit-rate",
 ];
 
-/// Options with and without a value that make a test inexpressible.
-const OTHER: [(&str, bool, Reason); 74] = [
-    ("-x", true, PROXY),
-    ("--proxy", true, PROXY),
-    ("-U", true, PROXY),
-    ("--proxy-user", true, PROXY),
-    ("-p", false, PROXY),
-    ("--proxytunnel", false, PROXY),
-    ("--socks5", true, PROXY),
-    ("--socks4", true, PROXY),
-    ("--socks4a", true, PROXY),
-    ("--socks5-hostname", true, PROXY),
-    ("--proxy1.0", true, PROXY),
-    ("--preproxy", true, PROXY),
-    ("--proxy-header", true, PROXY),
-    ("--proxy-ntlm", false, PROXY),
-    ("--proxy-digest", false, PROXY),
-    ("--proxy-anyauth", false, PROXY),
-    ("--proxy-tlsv1", false, PROXY),
-    ("--suppress-connect-headers", false, PROXY),
-    ("--digest", false, AUTH),
-    ("--ntlm", false, AUTH),
-    ("--negotiate", false, AUTH),
-    ("--anyauth", false, AUTH),
-    ("--no-basic", false, AUTH),
-    ("--aws-sigv4", true, AUTH),
-    ("-n", false, FILES),
-    ("--netrc", false, FILES),
-    ("--netrc-optional", false, FILES),
-    ("--netrc-file", true, FILES),
-    ("-K", true, FILES),
-    ("--config", true, FILES),
-    ("--variable", true, FILES),
-    ("--expand-data", true, FILES),
-    ("--expand-url", true, FILES),
-    ("--expand-output", true, FILES),
-    ("--skip-existing", false, FILES),
-    ("--no-clobber", false, FILES),
-    ("--clobber", false, FILES),
-    ("--remove-on-error", false, FILES),
-    ("--ipfs-gateway", true, FILES),
-    ("-C", true, RANGE),
-    ("-r", true, RANGE),
-    ("--range", true, RANGE),
-    ("-z", true, RANGE),
-    ("--etag-save", true, RANGE),
-    ("--etag-compare", true, RANGE),
-    ("--continue-at", true, RANGE),
-    ("-I", false, HEAD),
-    ("--head", false, HEAD),
-    ("--retry", true, RETRY),
-    ("--retry-all-errors", false, RETRY),
-    ("--retry-max-time", true, RETRY),
-    ("--raw", false, OPTION),
-    ("--ignore-content-length", false, OPTION),
-    ("--max-filesize", true, OPTION),
-    ("--alt-svc", true, OPTION),
-    ("--hsts", true, OPTION),
-    ("--proto", true, OPTION),
-    ("--proto-redir", true, OPTION),
-    ("--request-target", true, OPTION),
-    ("--doh-url", true, OPTION),
-    ("--next", false, GLOB),
-    ("-:", false, GLOB),
-    ("--http2-prior-knowledge", false, SERVER),
-    ("--use-ascii", false, OPTION),
-    ("-B", false, OPTION),
-    ("--unix-socket", true, SERVER),
-    ("--abstract-unix-socket", true, SERVER),
-    ("-Z", false, GLOB),
-    ("--parallel", false, GLOB),
-    ("--tls-max", true, SERVER),
-    ("--proxy-http2", false, PROXY),
-    ("--ssl-reqd", false, SERVER),
-    ("-X", true, HEAD),
-    ("--request", true, HEAD),
+/// Options that make a test inexpressible.
+#[rustfmt::skip]
+const OTHER: [(Reason, &[&str]); 9] = [
+    (PROXY, &[
+        "-x", "--proxy", "-U", "--proxy-user", "-p", "--proxytunnel", "--socks5", "--socks4", "--proxy1.0",
+        "--preproxy", "--proxy-header", "--proxy-ntlm", "--proxy-digest", "--proxy-anyauth", "--proxy-tlsv1",
+        "--suppress-connect-headers",
+    ]),
+    (AUTH, &[
+        "--digest", "--ntlm", "--negotiate", "--anyauth", "--no-basic", "--aws-sigv4",
+    ]),
+    (FILES, &[
+        "--netrc", "--netrc-optional", "--netrc-file", "-K", "--config", "--variable", "--expand-data",
+        "--expand-url", "--skip-existing", "--no-clobber", "--clobber", "--remove-on-error", "--ipfs-gateway",
+    ]),
+    (RANGE, &[
+        "-C", "-r", "--range", "-z", "--etag-save", "--etag-compare",
+    ]),
+    (HEAD, &[
+        "-I", "--head",
+    ]),
+    (RETRY, &[
+        "--retry", "--retry-all-errors", "--retry-max-time",
+    ]),
+    (OPTION, &[
+        "--raw", "--ignore-content-length", "--max-filesize", "--alt-svc", "--hsts", "--proto", "--proto-redir",
+        "--request-target", "--doh-url", "--use-ascii",
+    ]),
+    (GLOB, &[
+        "--next", "--parallel",
+    ]),
+    (SERVER, &[
+        "--unix-socket", "--tls-max",
+    ]),
 ];
 
 /// Errors of curl that say nothing about the reply.
@@ -218,10 +104,6 @@ pub struct Plan {
     pub redirects: usize,
     /// curl undoes content codings.
     pub compressed: bool,
-    /// curl asks for (and undoes) transfer codings.
-    pub transfer_codings: bool,
-    /// curl takes replies without a head.
-    pub http09: bool,
     /// Status codes from 400 on are an error of curl's; with the body, or without.
     pub fail: bool,
     /// Heads are part of the output.
@@ -239,33 +121,9 @@ pub struct Plan {
 impl Plan {
     /// What the command of `script` asks for, for a server on `port`.
     pub fn of(script: &Script, port: u16) -> Result<Self, Reason> {
-        let servers = script.lines("client", "server");
-        if servers
-            .iter()
-            .any(|s| s.contains("proxy") || s.contains("socks"))
-        {
-            return Err(PROXY);
-        }
-        if servers.iter().any(|s| s != "http" && s != "http-ipv6") {
-            return Err(SERVER);
-        }
-        if script.part("client", "tool").is_some() {
-            return Err(LIBRARY);
-        }
-        let setenv = script.lines("client", "setenv");
-        if setenv.iter().any(|v| v.to_lowercase().contains("proxy=")) {
-            return Err(PROXY);
-        }
-        let commands = script.lines("reply", "servercmd");
-        if commands.iter().any(|c| c == "auth_required") {
-            return Err(AUTH);
-        }
-        if commands.iter().any(|c| c == "no-expect") {
-            return Err(RETRY);
-        }
         let command = script.part("client", "command").ok_or(NOTHING)?;
-        if command.attribute("type").is_some() {
-            return Err(LIBRARY);
+        if let Some(reason) = obstacle(script, command) {
+            return Err(reason);
         }
         let codes = script.lines("verify", "errorcode");
         let code = codes
@@ -280,8 +138,6 @@ impl Plan {
             follow: false,
             redirects: 50,
             compressed: false,
-            transfer_codings: false,
-            http09: false,
             fail: false,
             heads: !options.contains("no-include"),
             output: match to_runner {
@@ -318,8 +174,7 @@ impl Plan {
                 continue;
             }
             // Short options may stand together, the last one with its value.
-            let mut letters = word[1..].char_indices();
-            while let Some((at, letter)) = letters.next() {
+            for (at, letter) in word[1..].char_indices() {
                 let rest = &word[1 + at + letter.len_utf8()..];
                 let mut taken = false;
                 let mut value = || {
@@ -356,8 +211,7 @@ impl Plan {
             "-L" | "--location" => self.follow = true,
             "--max-redirs" => self.redirects = value().and_then(|v| v.parse().ok()).unwrap_or(0),
             "--compressed" => self.compressed = true,
-            "--tr-encoding" => self.transfer_codings = true,
-            "--http0.9" => self.http09 = true,
+            "--no-remote-name" | "-G" | "--get" | "--tr-encoding" | "--http0.9" => {}
             "-f" | "--fail" | "--fail-with-body" => self.fail = true,
             "-o" | "--output" => {
                 let file = value().filter(|f| f != "-");
@@ -374,15 +228,12 @@ impl Plan {
                 self.written = true;
                 value();
             }
-            "--no-remote-name" => {}
-            "-G" | "--get" => {}
             "--url" => {
                 let url = value().unwrap_or_default();
-                return if url.starts_with('@') {
-                    Err(FILES)
-                } else {
-                    Ok(self.urls.push(url))
-                };
+                if url.starts_with('@') {
+                    return Err(FILES);
+                }
+                self.urls.push(url);
             }
             "-D" | "--dump-header" => self.head_file = value(),
             "-i" | "--include" | "--show-headers" => self.heads = true,
@@ -404,14 +255,36 @@ impl Plan {
             _ => {
                 if VALUED.contains(&name) {
                     value();
-                } else if let Some(other) = OTHER.iter().find(|o| o.0 == name) {
-                    return Err(other.2);
+                } else if let Some(other) = OTHER.iter().find(|o| o.1.contains(&name)) {
+                    return Err(other.0);
                 } else if !PLAIN.contains(&name) {
                     panic!("unknown option {name}");
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// What in a test besides its options makes it inexpressible.
+fn obstacle(script: &Script, command: &Part) -> Option<Reason> {
+    let servers = script.lines("client", "server");
+    let setenv = script.lines("client", "setenv");
+    let commands = script.lines("reply", "servercmd");
+    let through = |s: &String| s.contains("proxy") || s.contains("socks");
+    let proxied = |v: &String| v.to_lowercase().contains("proxy=");
+    if servers.iter().any(through) || setenv.iter().any(proxied) {
+        Some(PROXY)
+    } else if servers.iter().any(|s| s != "http" && s != "http-ipv6") {
+        Some(SERVER)
+    } else if script.part("client", "tool").is_some() || command.attribute("type").is_some() {
+        Some(LIBRARY)
+    } else if commands.iter().any(|c| c == "auth_required") {
+        Some(AUTH)
+    } else if commands.iter().any(|c| c == "no-expect") {
+        Some(RETRY)
+    } else {
+        None
     }
 }
 

@@ -11,7 +11,7 @@ use cyclosa::fetch::{Lane, LaneSettings, Resolver};
 use cyclosa::limits::REDIRECTS_MAX;
 use cyclosa::parse::decode::{Decoded, Decoder, Why};
 use cyclosa::protocol::url::{Base, canonical, resolve};
-use cyclosa::time::{Clock, MILLISECOND, SECOND, Tick, wall_now};
+use cyclosa::time::{Clock, SECOND, Tick, wall_now};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,7 +51,16 @@ pub struct Replayed {
     pub transcript: Vec<Vec<Answer>>,
 }
 
-/// A lane with short clocks.
+/// How long a reply is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clocks {
+    /// Some servers hold their connection open for ever; the others need milliseconds.
+    Short,
+    /// As in a crawl: no server here is so slow.
+    Default,
+}
+
+/// A lane.
 pub struct Net {
     lane: Lane,
     clock: Clock,
@@ -59,16 +68,18 @@ pub struct Net {
 }
 
 impl Net {
-    pub fn new() -> Self {
+    pub fn new(clocks: Clocks) -> Self {
         let clock = Clock::starting_at(SECOND);
         let mut settings = LaneSettings {
             clock,
             ..LaneSettings::default()
         };
-        settings.clocks.first_byte = 2 * SECOND;
-        settings.clocks.rate_window = 1_500 * MILLISECOND;
-        settings.clocks.rate_min = 10;
-        settings.clocks.total = 4 * SECOND;
+        if clocks == Clocks::Short {
+            settings.clocks.first_byte = 4 * SECOND;
+            settings.clocks.rate_window = 3 * SECOND;
+            settings.clocks.rate_min = 10;
+            settings.clocks.total = 6 * SECOND;
+        }
         let resolver = Resolver::new(&[]).expect("resolver threads");
         Self {
             lane: Lane::new(settings, resolver).expect("a lane"),
@@ -179,9 +190,10 @@ impl Task {
 pub fn replay(
     folder: &Path,
     tests: &[u32],
+    clocks: Clocks,
     pieces: impl Fn(u32) -> Pieces,
 ) -> BTreeMap<u32, Replayed> {
-    let mut net = Net::new();
+    let mut net = Net::new(clocks);
     let (mut waiting, mut tasks, mut through) = (tests.iter(), BTreeMap::new(), BTreeMap::new());
     let (mut out, start) = (Vec::new(), net.clock.now());
     loop {
@@ -220,7 +232,7 @@ pub fn replay(
 pub fn fetch_each(replies: Vec<Vec<u8>>) -> Vec<Answer> {
     let count = replies.len();
     let address = serve_each(replies);
-    let mut net = Net::new();
+    let mut net = Net::new(Clocks::Default);
     let (mut answers, mut ordered) = (BTreeMap::new(), 0);
     let (mut out, start) = (Vec::new(), net.clock.now());
     while answers.len() < count {

@@ -157,7 +157,10 @@ impl Shared {
             Pieces::Random(seed) => seed | 1,
             _ => 0,
         };
-        while !rest.is_empty() {
+        for turn in 1.. {
+            if rest.is_empty() {
+                break;
+            }
             let n = match self.pieces {
                 Pieces::Whole => rest.len(),
                 Pieces::Bytes => 1,
@@ -172,8 +175,8 @@ impl Shared {
             let (piece, later) = rest.split_at(n.min(rest.len()));
             stream.write_all(piece)?;
             rest = later;
-            // Otherwise the pieces wait in one socket buffer and are read at once.
-            if self.pieces != Pieces::Whole {
+            // Otherwise all pieces wait in one socket buffer and are read at once.
+            if self.pieces != Pieces::Whole && turn % 16 == 0 {
                 thread::yield_now();
             }
         }

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod failures;
+mod framing;
 mod kept;
 mod names;
 mod server;
