@@ -58,7 +58,7 @@ fn measure(address: SocketAddr, requests: usize) -> (f64, f64) {
         clock,
         ..LaneSettings::default()
     };
-    let resolver = Resolver::new(&[]).expect("resolver threads");
+    let resolver = Resolver::new(&[], &[]);
     let mut lane = Lane::new(settings, resolver).expect("a lane");
     let origin = format!("http://{address}");
     for n in 0..PARALLEL {

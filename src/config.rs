@@ -42,6 +42,16 @@ pub enum Robots {
     Ignore,
 }
 
+/// Which certificate authorities are believed, `--ca` apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Roots {
+    /// Mozilla's, compiled in: the same everywhere.
+    #[default]
+    Webpki,
+    /// Those of the system.
+    System,
+}
+
 /// A `--resolve HOST:PORT:ADDR`: a name (or `*.name` for all below it) that is not looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolveRule {
@@ -96,6 +106,20 @@ pub struct Config {
     pub allow_net: Vec<ipnet::IpNet>,
     /// Names that are not looked up.
     pub resolve: Vec<ResolveRule>,
+    /// Name servers to ask, in this order; empty: those of the system.
+    pub dns: Vec<SocketAddr>,
+    /// Addresses of this machine's own interfaces, which are refused unless `allow_net` opens them.
+    pub own_addresses: Vec<IpAddr>,
+    /// Where this program itself listens; refused whatever is opened.
+    pub own_listeners: Vec<SocketAddr>,
+    /// Which certificate authorities are believed.
+    pub roots: Roots,
+    /// Further certificate authorities, in DER.
+    pub authorities: Vec<Vec<u8>>,
+    /// Idle connections that one lane keeps at most; the engine lowers it where descriptors are few.
+    pub idle_connections: usize,
+    /// Ends of a connection that lie in this process: 2 where it crawls a server of its own (the demo), else 1.
+    pub connection_ends: usize,
     /// Body bytes stored at most.
     pub max_body: usize,
     /// Most seconds of work that a crash may cost.
@@ -117,6 +141,8 @@ pub struct Config {
 pub struct FetchClocks {
     /// Until the connection stands.
     pub connect: Tick,
+    /// From there until TLS is agreed on.
+    pub tls: Tick,
     /// From the request to the first byte.
     pub first_byte: Tick,
     /// Window over which the minimum rate is measured.
@@ -133,6 +159,7 @@ impl Default for FetchClocks {
     fn default() -> Self {
         Self {
             connect: limits::CONNECT_MS * MILLISECOND,
+            tls: limits::TLS_MS * MILLISECOND,
             first_byte: limits::FIRST_BYTE_MS * MILLISECOND,
             rate_window: limits::RATE_WINDOW_MS * MILLISECOND,
             rate_min: limits::RATE_BYTES_PER_S_MIN,
@@ -164,6 +191,13 @@ impl Default for Config {
             memory: 8 << 30,
             allow_net: Vec::new(),
             resolve: Vec::new(),
+            dns: Vec::new(),
+            own_addresses: Vec::new(),
+            own_listeners: Vec::new(),
+            roots: Roots::default(),
+            authorities: Vec::new(),
+            idle_connections: limits::IDLE_CONNECTIONS_MAX,
+            connection_ends: 1,
             max_body: limits::BODY_BYTES_DEFAULT,
             checkpoint_every: limits::CHECKPOINT_EVERY_S * SECOND,
             report: None,

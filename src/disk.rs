@@ -7,6 +7,9 @@
 
 use std::io::{self, Cursor, IoSlice, Read};
 
+/// The file that makes a directory that of a crawl; the first to be made.
+pub const CRAWL_FILE: &str = "manifest";
+
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

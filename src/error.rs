@@ -5,6 +5,11 @@
 use std::fmt;
 use std::path::Path;
 
+/// Numbers of system errors that `std` has no kind for.
+const EIO: i32 = 5;
+const ENFILE: i32 = 23;
+const EMFILE: i32 = 24;
+
 /// Who has to act on a fatal error. Decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -48,9 +53,25 @@ impl Error {
     pub fn io(what: &str, path: impl AsRef<Path>, source: std::io::Error) -> Self {
         let hint = match source.kind() {
             std::io::ErrorKind::StorageFull => "; free some space and run the same command again",
-            std::io::ErrorKind::PermissionDenied => "; check the permissions of the directory",
-            std::io::ErrorKind::ReadOnlyFilesystem => "; the file system is read-only",
-            _ => "",
+            std::io::ErrorKind::PermissionDenied => {
+                "; check the permissions of the directory and run the same command again"
+            }
+            std::io::ErrorKind::ReadOnlyFilesystem => {
+                "; the file system is read-only: mount it writable, or name another directory"
+            }
+            std::io::ErrorKind::FileTooLarge => {
+                "; raise the limit on file sizes (ulimit -f) and run the same command again"
+            }
+            std::io::ErrorKind::QuotaExceeded => {
+                "; your quota is used up: free some space and run the same command again"
+            }
+            _ => match source.raw_os_error() {
+                Some(EIO) => "; check the disk and run the same command again",
+                Some(ENFILE | EMFILE) => {
+                    "; raise the limit on open files (ulimit -n) and run the same command again"
+                }
+                _ => "",
+            },
         };
         Self {
             fault: Fault::Environment,

@@ -96,15 +96,29 @@ pub enum Outcome {
     BadResponse = 21,
     /// The head is longer than the limit.
     HeadTooLarge = 22,
-    /// The request could not be sent (scheme not supported by this build, no descriptor free).
+    /// The request could not be sent (no descriptor free, a host that is no name for TLS).
     NotSent = 23,
     /// robots.txt could not be had (5xx or no answer), so nothing may be fetched (RFC 9309 2.3.1.4).
     RobotsUnreachable = 24,
+    /// TLS: the server's certificate has expired, or is not valid yet.
+    TlsExpired = 25,
+    /// TLS: the certificate is not for this name (a name only in the subject, without SAN, is none: RFC 9525).
+    TlsWrongName = 26,
+    /// TLS: no chain leads from the certificate to an authority that is believed (unknown, self-signed, incomplete).
+    TlsUntrusted = 27,
+    /// TLS: a certificate that is malformed, not for servers, or has a key or signature too weak or wrong.
+    TlsBadCertificate = 28,
+    /// TLS: no common version or cipher, an alert, or bytes that are no TLS.
+    TlsProtocol = 29,
+    /// TLS: not agreed on within its clock.
+    TlsTimeout = 30,
+    /// TLS: the connection ended in the handshake.
+    TlsClosed = 31,
 }
 
 impl Outcome {
     /// All outcomes a URL can end with, in the order reports show them.
-    pub const ALL: [Outcome; 13] = [
+    pub const ALL: [Outcome; 20] = [
         Self::Fetched,
         Self::CutLength,
         Self::CutTime,
@@ -118,6 +132,13 @@ impl Outcome {
         Self::HeadTooLarge,
         Self::NotSent,
         Self::RobotsUnreachable,
+        Self::TlsExpired,
+        Self::TlsWrongName,
+        Self::TlsUntrusted,
+        Self::TlsBadCertificate,
+        Self::TlsProtocol,
+        Self::TlsTimeout,
+        Self::TlsClosed,
     ];
 
     /// Stable name, as reports, `urls` and `report.json` show it.
@@ -137,6 +158,13 @@ impl Outcome {
             Self::HeadTooLarge => "head_too_large",
             Self::NotSent => "not_sent",
             Self::RobotsUnreachable => "robots_unreachable",
+            Self::TlsExpired => "tls_expired",
+            Self::TlsWrongName => "tls_wrong_name",
+            Self::TlsUntrusted => "tls_untrusted",
+            Self::TlsBadCertificate => "tls_bad_certificate",
+            Self::TlsProtocol => "tls_protocol",
+            Self::TlsTimeout => "tls_timeout",
+            Self::TlsClosed => "tls_closed",
         }
     }
 
@@ -173,7 +201,24 @@ impl Outcome {
                 | Self::ClosedEarly
                 | Self::FirstByteTimeout
                 | Self::CutDisconnect
+                | Self::TlsProtocol
+                | Self::TlsTimeout
+                | Self::TlsClosed
         )
+    }
+
+    /// Whether the server showed a certificate that is not accepted. Every connection to it would end the same.
+    pub fn is_certificate(self) -> bool {
+        matches!(
+            self,
+            Self::TlsExpired | Self::TlsWrongName | Self::TlsUntrusted | Self::TlsBadCertificate
+        )
+    }
+
+    /// Whether TLS was not agreed on.
+    pub fn is_tls(self) -> bool {
+        self.is_certificate()
+            || matches!(self, Self::TlsProtocol | Self::TlsTimeout | Self::TlsClosed)
     }
 }
 
@@ -292,7 +337,7 @@ pub struct Page {
     pub redirects: u8,
     /// Tries before this one.
     pub tries: u8,
-    /// The checked address to connect to.
+    /// The checked address to connect to; where that failed and another of `addresses` was tried, that one.
     pub address: Option<SocketAddr>,
 
     // --- the answer, written by the fetcher ---
@@ -315,8 +360,12 @@ pub struct Page {
     pub clocks: Clocks,
     /// Bytes received on the wire for it.
     pub wire_bytes: u64,
-    /// Answer to [`Job::Resolve`].
+    /// Answer to [`Job::Resolve`]. For other jobs, by the frontier: further checked addresses, to be tried in order where
+    /// `address` cannot be connected to.
     pub addresses: Vec<IpAddr>,
+    /// Answer to [`Job::Resolve`]: seconds that it holds, as its name servers say. Without addresses 0 means that no server
+    /// could tell, more that there are none.
+    pub address_ttl_s: u32,
 
     // --- the findings, written by the parser ---
     /// Links in document order, duplicates of the page removed.

@@ -76,6 +76,8 @@ pub const CRAWL_DELAY_MAX_S: u64 = 300;
 
 /// Time to connect, milliseconds.
 pub const CONNECT_MS: u64 = 10_000;
+/// Time for a TLS handshake, from the standing connection, milliseconds.
+pub const TLS_MS: u64 = 10_000;
 /// Time from the request to the first byte of the answer, milliseconds.
 pub const FIRST_BYTE_MS: u64 = 20_000;
 /// Slowest acceptable body, bytes a second, measured over [`RATE_WINDOW_MS`].
@@ -88,6 +90,30 @@ pub const TOTAL_MS: u64 = 300_000;
 pub const IDLE_CONNECTION_MS: u64 = 60_000;
 /// Kept idle connections of one lane; the oldest is closed first.
 pub const IDLE_CONNECTIONS_MAX: usize = 4_096;
+/// File descriptors kept for the files of the crawl (about 30 in use, more while a segment ends); connections take the rest.
+pub const DESCRIPTORS_KEPT: usize = 48;
+/// The same for each lane: its poller with its copies, its bell.
+pub const DESCRIPTORS_KEPT_LANE: usize = 8;
+/// Connections below which a crawl does not start.
+pub const CONNECTIONS_MIN: usize = 4;
+
+// --- TLS
+
+/// Bytes taken from a socket at once where TLS is on it; one buffer of this size a lane.
+pub const TLS_READ_BYTES: usize = 32 << 10;
+/// Bytes that one TLS connection takes from us before they are sent; a request is a fraction of it.
+pub const TLS_SEND_BYTES_MAX: usize = 16 << 10;
+/// Bytes that a server may send in one handshake. rustls takes messages of up to 64 KiB; certificate chains have 2 to 6.
+pub const TLS_HANDSHAKE_BYTES_MAX: usize = 256 << 10;
+/// Reads in a row that a connection without a request may have something for (session tickets) before it is closed.
+pub const TLS_IDLE_READS_MAX: u32 = 4;
+/// Servers whose TLS sessions one lane remembers; the one added first is forgotten first, counted as
+/// `sessions_dropped`. A session has about 4 KiB, by its server's choice up to 128.
+pub const TLS_SESSIONS_MAX: usize = 4_096;
+/// Tickets kept of one server (TLS 1.3; the newest): servers send one or two a connection, and one is used up by each.
+pub const TLS_TICKETS_PER_SERVER: usize = 2;
+/// Bytes of a `--ca` file.
+pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
 // --- pages on their way
 
@@ -115,19 +141,63 @@ pub const HOSTS_MAX: usize = 1 << 24;
 pub const HOST_QUEUE_MAX: u32 = 50_000_000;
 /// Redirects in a row before a target is excluded as `redirects`.
 pub const REDIRECTS_MAX: u8 = 10;
-/// Seconds that a resolved address is used before it is asked for again.
-pub const ADDRESS_TTL_S: u64 = 600;
-/// Addresses kept per answer.
+/// Seconds that an address is used at least, whatever its name server says (browsers pin names for a minute too).
+pub const ADDRESS_TTL_MIN_S: u32 = 60;
+/// Seconds that an address is used at most before its name is asked for again.
+pub const ADDRESS_TTL_MAX_S: u32 = 3_600;
+/// Addresses kept per answer, half of them of each family; the rest of an answer is not looked at.
 pub const ADDRESSES_MAX: usize = 16;
+/// Addresses that one fetch tries to connect to; those behind them are left to the next look-up.
+pub const ADDRESSES_TRIED_MAX: usize = 4;
+/// Time to connect while there is another address to try, milliseconds: a SYN and no time for its first repetition.
+pub const CONNECT_NEXT_MS: u64 = 900;
 
-// --- the resolver and the sockets
+// --- name service
 
-/// Threads that wait for the system's resolver.
-pub const RESOLVER_THREADS: usize = 8;
-/// Names that wait for a resolver thread, and answers that wait for one lane; further ones wait in their lanes.
-pub const RESOLVER_QUEUE_MAX: usize = 1_024;
-/// Time until a name that the system's resolver has not answered counts as failed, milliseconds.
-pub const RESOLVE_MS: u64 = 30_000;
+/// Names that one lane asks for at once, each with a socket; further ones wait for a place.
+pub const DNS_OPEN_MAX: usize = 512;
+/// Names that one lane's cache remembers; beyond it stale ones go first, then those that came in longest ago.
+pub const DNS_CACHE_NAMES_MAX: usize = 1 << 16;
+/// Name servers that are used, in the order given; further ones are left out.
+pub const DNS_SERVERS_MAX: usize = 8;
+/// Time for the first answer of a server, milliseconds; doubled in each round through the servers.
+pub const DNS_TIMEOUT_MS: u64 = 1_500;
+/// Time for an answer over TCP, milliseconds.
+pub const DNS_TCP_MS: u64 = 4_000;
+/// Tries of a name, over all servers, before it counts as failed.
+pub const DNS_TRIES_MAX: u8 = 6;
+/// Time until a name without an answer counts as failed, milliseconds.
+pub const DNS_TOTAL_MS: u64 = 20_000;
+/// Wait for the other family's answer once one has an address, milliseconds (RFC 8305 3 has 50, for people who wait).
+pub const DNS_OTHER_FAMILY_MS: u64 = 300;
+/// Aliases (CNAME) followed for a name; a longer chain is no answer.
+pub const DNS_ALIASES_MAX: u8 = 8;
+/// Message that we say we take over UDP, bytes (EDNS0; the size that passes unfragmented everywhere).
+pub const DNS_UDP_BYTES: u16 = 1_232;
+/// Longest message that is looked at, bytes; only TCP carries more than [`DNS_UDP_BYTES`].
+pub const DNS_MESSAGE_BYTES_MAX: usize = 16 << 10;
+/// Answers that do not fit the question before a name is asked for over TCP instead, where nobody can guess.
+pub const DNS_MISMATCHES_MAX: u8 = 8;
+/// Unanswered questions in a row after which a server rests while others do not.
+pub const DNS_SILENCES_MAX: u32 = 4;
+/// First rest of a silent server, milliseconds; doubled each time.
+pub const DNS_REST_MS: u64 = 1_000;
+/// Longest rest of a silent server, milliseconds.
+pub const DNS_REST_MS_MAX: u64 = 32_000;
+/// Seconds that "no such name" is remembered, at least.
+pub const DNS_NEGATIVE_TTL_MIN_S: u32 = 5;
+/// Seconds that "no such name" is remembered where its zone does not say for how long (RFC 2308 5).
+pub const DNS_NEGATIVE_TTL_S: u32 = 60;
+/// Seconds that "no such name" is remembered, at most (RFC 2308 5 has hours; names come into being).
+pub const DNS_NEGATIVE_TTL_MAX_S: u32 = 900;
+/// Seconds that a failure to get an answer is remembered (RFC 9520 3.2: at least one).
+pub const DNS_FAILURE_TTL_S: u32 = 1;
+/// Wait of a name for a free descriptor, milliseconds, before it is tried again.
+pub const DNS_DESCRIPTOR_WAIT_MS: u64 = 100;
+/// Bytes of the hosts file or resolv.conf that are read.
+pub const DNS_FILE_BYTES_MAX: u64 = 4 << 20;
+
+// --- the sockets
 
 /// Events taken from the poller at once by a lane.
 pub const POLL_EVENTS_MAX: usize = 1_024;
@@ -283,6 +353,9 @@ const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(LEASE_MS >= 4 * LEASE_RENEW_MS && LEASE_MS >= 3 * LEASE_STEP_MS);
 const _: () = assert!(LEASE_STEP_MS > LEASE_RENEW_MS && LEASE_STEP_MS > STANDBY_POLL_MS);
+// A request is taken by a TLS connection in one go, and a handshake is read in pieces of a record.
+const _: () = assert!(TLS_SEND_BYTES_MAX > URL_BYTES_MAX + 2 * USER_AGENT_BYTES_MAX + 4_096);
+const _: () = assert!(TLS_READ_BYTES >= 16 << 10);
 const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
 // Patterns are counted in 16 bits; escaping makes them up to three times as long.
 const _: () = assert!(ROBOTS_LINE_BYTES_MAX * 3 + 1 < u16::MAX as usize);

@@ -46,10 +46,13 @@ const NEVER: [(&str, &str, &str); 6] = [
 ];
 
 /// Crates and calls that have a home, and the homes: folders end with a slash.
-const HOMES: [(&str, &[&str]); 5] = [
+const HOMES: [(&str, &[&str]); 8] = [
     ("disruptor::", &["src/ring/"]),
     ("mio::", &["src/fetch/", "src/web/", "src/engine/bell.rs"]),
     ("memmap2::", &["src/checkpoint/mapping.rs"]),
+    ("simple_dns::", &["src/protocol/dns/"]),
+    ("rustls::", &["src/fetch/"]),
+    ("webpki::", &["src/fetch/trust.rs"]),
     ("Instant::now", &["src/time.rs"]),
     ("SystemTime::now", &["src/time.rs"]),
 ];

@@ -12,7 +12,7 @@
 //! * the first flaw ends the reading of its log and is kept for [`Logs::finish`]: what was handed on before must be
 //!   thrown away then.
 //!
-//! Deliberately absent: choosing a generation ([`super::recover`]).
+//! Deliberately absent: choosing a generation ([`super::recover()`]).
 
 use super::manifest::{Generation, LogPosition, MANIFEST};
 use super::page::Kind;
@@ -184,6 +184,11 @@ impl<'a> Logs<'a> {
             }
             return whole;
         }
+        if stretch.first > end.file {
+            let why = "names a log that ends before its first file".to_owned();
+            self.stop(Stopped::Flaw(Defect::new(MANIFEST, (0, why))));
+            return false;
+        }
         let payload = end.payload.saturating_sub(stretch.start.payload);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let read = if payload < THREADS_BYTES_MIN || cores < 2 {
@@ -295,7 +300,7 @@ impl restore::Logs for Logs<'_> {
         };
         let new = Stretch {
             kind: Kind::Urls,
-            first: base.until + 1,
+            first: base.until.saturating_add(1),
             start: match base.until {
                 0 => LogPosition::begin(Kind::Urls, crawl),
                 _ => base.replaces,

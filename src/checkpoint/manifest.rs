@@ -4,7 +4,8 @@
 //! * a slot is written only after everything it names was synced, and never the slot of the newest durable generation;
 //! * checksums live in the parent: a slot holds the chain hash of each log at the cut, the root hash of the image, and
 //!   the hash of the state blob, so a generation is accepted only if all of it is what was written;
-//! * a slot whose generation was given up at a restore is withdrawn, durably, before anything it names may change.
+//! * a slot whose generation was given up at a restore is withdrawn, durably, before anything it names may change;
+//! * numbers that no crawl counts to are not taken, whatever the checksum says: whoever adds to one need not look again.
 //!
 //! In normal running epochs alternate between the slots (`epoch & 1`); after a restore that fell back the writer goes on
 //! in the slot that was not restored, whatever the epoch's parity.
@@ -13,7 +14,10 @@ use super::page::{Flaw, Kind, PAGE_BYTES, PageReader, PageWriter};
 use crate::event::{CrawlIdentity, Cut, Mark};
 
 /// Name of the file.
-pub const MANIFEST: &str = "manifest";
+pub const MANIFEST: &str = crate::disk::CRAWL_FILE;
+/// Largest count, length, number or time in a slot; a crawl of 100 years has none so large.
+const NUMBER_MAX: u64 = 1 << 62;
+
 /// Length of the file, bytes.
 pub const MANIFEST_BYTES: u64 = 2 * PAGE_BYTES as u64;
 
@@ -167,6 +171,34 @@ impl Generation {
         }
     }
 
+    /// Whether all its numbers (hashes aside) are such as a crawl may have.
+    fn is_plausible(&self) -> bool {
+        let log = |it: &LogPosition| it.file.max(it.offset).max(it.payload);
+        let named = |it: &Named| it.file.max(it.len);
+        [
+            self.epoch,
+            self.tick,
+            self.wall,
+            self.seen_len,
+            self.urls_len,
+            log(&self.seen),
+            log(&self.urls),
+            log(&self.base.end),
+            log(&self.base.replaces),
+            log(&self.ended),
+            self.base.first,
+            self.base.until,
+            named(&self.image),
+            named(&self.state),
+            self.mark_epoch,
+            self.segment_len,
+            self.index_len,
+            self.records,
+        ]
+        .iter()
+        .all(|n| *n <= NUMBER_MAX)
+    }
+
     /// Payload bytes of the logs that a restore reads.
     pub fn logged(&self) -> u64 {
         let urls = self.urls.payload - self.base.replaces.payload.min(self.urls.payload);
@@ -289,7 +321,7 @@ impl Slot {
         if number != slot {
             return Slot::Flawed(Flaw::Damaged); // written to the wrong place
         }
-        if status == Status::Withdrawn as u32 {
+        if status == Status::Withdrawn as u32 && epoch <= NUMBER_MAX {
             return Slot::Withdrawn { epoch };
         }
         if status != Status::Valid as u32 {
@@ -336,6 +368,9 @@ impl Slot {
             records,
             predecessor,
         });
+        if !generation.is_plausible() {
+            return Slot::Flawed(Flaw::Damaged);
+        }
         Slot::Valid {
             generation,
             checksum,
@@ -384,7 +419,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_slot_survives_the_round_trip(n: [u64; 32], segment: u32, term: u32, slot in 0u32..2) {
+        fn a_slot_survives_the_round_trip(n in prop::array::uniform32(0..=NUMBER_MAX), segment: u32, term: u32, slot in 0u32..2) {
             let log = |i: usize| LogPosition { file: n[i], offset: n[i + 1], payload: n[i + 2], chain: n[i + 3] };
             let named = |i: usize| Named { file: n[i], len: n[i + 1], hash: n[i + 2] };
             let generation = Generation {
@@ -404,6 +439,30 @@ mod tests {
     #[test]
     fn a_slot_in_the_other_place_is_refused() {
         let (page, _) = Generation::genesis(ME).encode(1);
+        assert_eq!(Slot::decode(&page[..], 0), Slot::Flawed(Flaw::Damaged));
+    }
+
+    #[test]
+    fn numbers_that_no_crawl_counts_to_are_not_taken() {
+        let genesis = Generation::genesis(ME);
+        let large = |change: fn(&mut Generation, u64), n: u64| {
+            let mut it = genesis.clone();
+            change(&mut it, n);
+            Slot::decode(&it.encode(0).0[..], 0)
+        };
+        let changes: [fn(&mut Generation, u64); 4] = [
+            |it, n| it.epoch = n,
+            |it, n| it.tick = n,
+            |it, n| it.base.until = n,
+            |it, n| it.base.replaces.payload = n,
+        ];
+        for change in changes {
+            assert!(matches!(large(change, NUMBER_MAX), Slot::Valid { .. }));
+            for n in [NUMBER_MAX + 1, u64::MAX] {
+                assert_eq!(large(change, n), Slot::Flawed(Flaw::Damaged));
+            }
+        }
+        let page = withdrawal(0, &ME, u64::MAX);
         assert_eq!(Slot::decode(&page[..], 0), Slot::Flawed(Flaw::Damaged));
     }
 

@@ -4,11 +4,12 @@
 //! newer program is told from a damaged one. The checksum covers all other bytes of the page, padding included: any
 //! flipped bit makes the page [`Flaw::Damaged`].
 //!
-//! Versions: a program writes [`VERSION`], reads it and all older ones, and refuses newer ones by name. Fields are only ever
-//! added at the end of a page, where older pages hold zeros, and zero means "not there".
+//! Versions: a program writes [`VERSION`], reads all from [`VERSION_OLDEST`] on, and refuses others by name, newer and older:
+//! a crawl is finished by a program that knows its format, and never begun anew instead. Within what is read, fields are
+//! only ever added at the end of a page, where older pages hold zeros, and zero means "not there".
 //!
-//! * 1: the first.
-//! * 2: slots of the manifest name a base and a log of what has ended; files of those two kinds.
+//! * 1: before the first release; not read any more.
+//! * 2: a base and a log of what has ended; the number of the term; outcomes counted by number.
 //!
 //! Deliberately absent: field names and optional fields.
 
@@ -18,6 +19,8 @@ use xxhash_rust::xxh3::xxh3_64;
 pub const PAGE_BYTES: usize = 4_096;
 /// Version of all files of a checkpoint.
 pub const VERSION: u32 = 2;
+/// Oldest version that is read.
+pub const VERSION_OLDEST: u32 = 2;
 /// Opens every page.
 const MAGIC: [u8; 8] = *b"CYCLOSA\0";
 /// The checksum takes the last eight bytes.
@@ -54,6 +57,8 @@ pub enum Flaw {
     WrongKind,
     /// Whole, but of this newer format version.
     Newer(u32),
+    /// Whole, but of this older format version, which is not read any more.
+    Older(u32),
 }
 
 impl std::fmt::Display for Flaw {
@@ -63,6 +68,7 @@ impl std::fmt::Display for Flaw {
             Flaw::Damaged => f.write_str("does not match its checksum"),
             Flaw::WrongKind => f.write_str("belongs to another kind of file"),
             Flaw::Newer(v) => write!(f, "has format version {v}, newer than {VERSION}"),
+            Flaw::Older(v) => write!(f, "has format version {v}, older than {VERSION_OLDEST}"),
         }
     }
 }
@@ -141,8 +147,8 @@ impl<'a> PageReader<'a> {
         if version > VERSION {
             return Err(Flaw::Newer(version));
         }
-        if version == 0 {
-            return Err(Flaw::Damaged);
+        if version < VERSION_OLDEST {
+            return Err(Flaw::Older(version));
         }
         if reader.u32() != kind as u32 {
             return Err(Flaw::WrongKind);
@@ -313,15 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_told_from_damage() {
+    fn another_version_is_told_from_damage() {
         let mut page = header().encode();
-        page[8] = 9;
-        let sum = xxh3_64(&page[..CHECKSUM_AT]);
-        page[CHECKSUM_AT..].copy_from_slice(&sum.to_le_bytes());
-        assert_eq!(
-            PageReader::open(&page[..], Kind::Seen).err(),
-            Some(Flaw::Newer(9))
-        );
+        for (version, flaw) in [(9, Flaw::Newer(9)), (1, Flaw::Older(1))] {
+            page[8] = version;
+            let sum = xxh3_64(&page[..CHECKSUM_AT]);
+            page[CHECKSUM_AT..].copy_from_slice(&sum.to_le_bytes());
+            assert_eq!(PageReader::open(&page[..], Kind::Seen).err(), Some(flaw));
+        }
     }
 
     proptest! {

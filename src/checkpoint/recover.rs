@@ -14,9 +14,10 @@
 
 use super::blob::{self, state_name};
 use super::image::{self, image_name};
+use super::log::log_name;
 use super::logs::{Logs, OnProgress};
 use super::manifest::{Generation, MANIFEST, MANIFEST_BYTES, Slot};
-use super::page::{Flaw, PAGE_BYTES, VERSION};
+use super::page::{Flaw, Kind, PAGE_BYTES, VERSION, VERSION_OLDEST};
 use super::runs::EIO;
 use super::verify::Defect;
 use crate::disk::Disk;
@@ -209,6 +210,11 @@ pub(super) fn slots(disk: &dyn Disk) -> Result<Option<[Slot; 2]>> {
         .map_err(|e| Error::io("cannot read", MANIFEST, e))?;
     let slots = [Slot::decode(&bytes, 0), Slot::decode(&bytes, 1)];
     for slot in &slots {
+        if let Slot::Flawed(Flaw::Older(version)) = slot {
+            return Err(Error::environment(format!(
+                "manifest has format version {version}, too old for this program ({VERSION_OLDEST} and newer); finish the crawl with the program that began it"
+            )));
+        }
         if let Slot::Flawed(Flaw::Newer(version)) = slot {
             return Err(Error::environment(format!(
                 "manifest has format version {version}, this program knows {VERSION}; use the newer program"
@@ -237,6 +243,7 @@ pub(super) fn load(
 ) -> Result<std::result::Result<Parts, Vec<Defect>>> {
     let mut out = Parts::default();
     let mut defects = Vec::new();
+    check_seen(disk, generation, &mut defects)?;
     load_image(disk, generation, &mut out, &mut defects)?;
     load_state(disk, generation, &mut out, &mut defects)?;
     Ok(if defects.is_empty() {
@@ -244,6 +251,35 @@ pub(super) fn load(
     } else {
         Err(defects)
     })
+}
+
+/// Room is made for as many fingerprints as the manifest says before the first is read, so their files must be long
+/// enough for them.
+fn check_seen(disk: &dyn Disk, generation: &Generation, defects: &mut Vec<Defect>) -> Result<()> {
+    let named = &generation.seen;
+    if generation.seen_len.checked_mul(8) != Some(named.payload) {
+        let why = "names another number of fingerprints than their log holds".to_owned();
+        defects.push(Defect::new(MANIFEST, (0, why)));
+        return Ok(());
+    }
+    let mut room = 0u64;
+    for number in 1..=named.file {
+        let name = log_name(Kind::Seen, number);
+        let len = disk.len(&name);
+        match len.map_err(|e| Error::io("cannot read", &name, e))? {
+            Some(len) => room = room.saturating_add(len),
+            None => {
+                defects.push(Defect::new(&name, (0, "is missing".into())));
+                return Ok(());
+            }
+        }
+    }
+    if named.payload > room {
+        let name = log_name(Kind::Seen, named.file);
+        let why = "ends before the log does that the manifest names".to_owned();
+        defects.push(Defect::new(&name, (room, why)));
+    }
+    Ok(())
 }
 
 fn load_image(

@@ -150,11 +150,12 @@ impl Runs {
         if head != stored {
             return Err(self.flaw(at.offset, "a run does not match its checksum"));
         }
+        let payload = if magic == RUN { len } else { 0 };
+        let Some(payload) = at.payload.checked_add(u64::from(payload)) else {
+            return Err(self.flaw(at.offset, "the log is longer than any"));
+        };
         self.at.offset += RUN_HEAD_BYTES as u64 + u64::from(len);
-        self.at.chain = chain;
-        if magic == RUN {
-            self.at.payload += u64::from(len);
-        }
+        (self.at.chain, self.at.payload) = (chain, payload);
         Ok(magic)
     }
 

@@ -6,17 +6,20 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, Net, Pattern, Resolve, Robots, Scope, Size, Time, UserAgent,
+    Assets, FieldText, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size, Time,
+    UserAgent,
 };
 use crate::config::{Config, default_user_agent};
 use crate::engine;
 use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
+use crate::fetch::read_authorities;
 use crate::limits;
 use crate::time::SECOND;
 use std::fmt::Display;
 use std::io::BufRead;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -132,6 +135,15 @@ pub struct Settings {
     /// Do not look a name up: HOST:PORT:ADDR; *.NAME takes all below, PORT * all ports; repeatable
     #[arg(long, value_name = "RULE", help_heading = "Network")]
     pub resolve: Vec<Resolve>,
+    /// Ask this name server instead of the system's, ADDR or ADDR:PORT; repeatable, asked in the order given
+    #[arg(long, value_name = "ADDR", help_heading = "Network")]
+    pub dns: Vec<NameServer>,
+    /// Believe the certificate authorities in this PEM file too; repeatable
+    #[arg(long, value_name = "FILE.pem", help_heading = "Network")]
+    pub ca: Vec<PathBuf>,
+    /// Which certificate authorities are believed: Mozilla's, compiled in, or the system's [default: webpki]
+    #[arg(long, value_name = "WHICH", help_heading = "Network")]
+    pub roots: Option<Roots>,
 }
 
 impl Settings {
@@ -165,6 +177,9 @@ impl Settings {
             checkpoint_every: self.checkpoint_every.or(beneath.checkpoint_every),
             allow_net: list(self.allow_net, beneath.allow_net),
             resolve: list(self.resolve, beneath.resolve),
+            dns: list(self.dns, beneath.dns),
+            ca: list(self.ca, beneath.ca),
+            roots: self.roots.or(beneath.roots),
         }
     }
 
@@ -196,6 +211,10 @@ impl Settings {
             return Err(Error::usage(
                 "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
             ));
+        }
+        let mut authorities = Vec::new();
+        for path in &self.ca {
+            authorities.append(&mut read_authorities(path)?);
         }
         let max_body = self.max_body.map_or(usual.max_body as u64, |s| s.0);
         Ok(Config {
@@ -233,6 +252,13 @@ impl Settings {
             )?,
             allow_net: self.allow_net.into_iter().map(|n| n.0).collect(),
             resolve: self.resolve.into_iter().map(|r| r.0).collect(),
+            dns: name_servers(self.dns)?,
+            own_addresses: Vec::new(),
+            own_listeners: Vec::new(),
+            roots: self.roots.map_or(usual.roots, Into::into),
+            authorities,
+            idle_connections: usual.idle_connections,
+            connection_ends: usual.connection_ends,
             max_body: within("max-body", max_body, 1..=limits::BODY_BYTES_MAX as u64)? as usize,
             checkpoint_every,
             report: self.report,
@@ -242,6 +268,18 @@ impl Settings {
             clocks: usual.clocks,
         })
     }
+}
+
+/// Each server once, and no more than are ever asked.
+fn name_servers(given: Vec<NameServer>) -> Result<Vec<SocketAddr>> {
+    let mut servers: Vec<SocketAddr> = Vec::new();
+    for NameServer(server) in given {
+        if !servers.contains(&server) {
+            servers.push(server);
+        }
+    }
+    within("dns", servers.len(), 0..=limits::DNS_SERVERS_MAX)?;
+    Ok(servers)
 }
 
 /// `value` if it lies in `range`, else a message that names the setting.
@@ -366,7 +404,7 @@ mod tests {
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
              --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
-             --resolve *.web.test:8080:127.0.0.1 --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
+             --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
         )
         .unwrap();
         assert!(!c.standby && config("--standby").unwrap().standby);
@@ -397,6 +435,9 @@ mod tests {
             (16, 1 << 30, 1 << 20)
         );
         assert_eq!((c.allow_net.len(), c.resolve.len()), (2, 1));
+        let servers = ["9.9.9.9:53".parse().unwrap(), "[::1]:5353".parse().unwrap()];
+        assert_eq!(c.dns, servers);
+        assert_eq!(c.roots, config::Roots::System);
         assert_eq!(
             (c.checkpoint_every, c.fresh, c.quiet),
             (5 * SECOND, true, true)
@@ -427,6 +468,11 @@ mod tests {
             ("--standby --fresh", "--standby"),
             ("--checkpoint-every 0s", "--checkpoint-every"),
             ("--checkpoint-every 2h", "--checkpoint-every"),
+            (
+                "--dns ::1 --dns ::2 --dns ::3 --dns ::4 --dns ::5 --dns ::6 --dns ::7 --dns ::8 --dns ::9",
+                "--dns",
+            ),
+            ("--ca no-such-file.pem", "--ca no-such-file.pem"),
         ] {
             let error = config(line).unwrap_err();
             assert_eq!(error.exit_code(), 2);

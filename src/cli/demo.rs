@@ -101,6 +101,7 @@ fn config(dir: &Path, port: u16) -> Config {
             port: None,
             address: loopback,
         }],
+        connection_ends: 2,
         ..Config::default()
     }
 }

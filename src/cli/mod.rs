@@ -39,6 +39,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(answer.exit_code() as u8);
         }
     };
+    outlive_size_limits();
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
@@ -46,6 +47,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// A file that grows beyond `ulimit -f` is an error of the write, with a message, and not the end by SIGXFSZ.
+fn outlive_size_limits() {
+    let caught = std::sync::Arc::default();
+    // Where it cannot be caught the process ends by the signal, which is a crash like any other.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, caught);
 }
 
 /// Understands a command and does it.

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::time::Tick;
 use serde::de::{Deserializer, Visitor};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Lets a type be read from a TOML string, or from a number as if it had been typed, through its `FromStr`.
@@ -182,6 +182,30 @@ impl FromStr for Resolve {
     }
 }
 
+/// `ADDR` or `ADDR:PORT` of a name server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameServer(pub SocketAddr);
+from_text!(NameServer, "a name server such as \"9.9.9.9\"");
+
+impl FromStr for NameServer {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const PORT: u16 = 53;
+        let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']'));
+        bare.unwrap_or(text)
+            .parse::<IpAddr>()
+            .map(|ip| SocketAddr::new(ip, PORT))
+            .or_else(|_| text.parse())
+            .ok()
+            .filter(|server| server.port() != 0 && !server.ip().is_unspecified())
+            .map(Self)
+            .ok_or_else(|| {
+                "not an address; write 9.9.9.9, 9.9.9.9:53 or [2620:fe::9]:53".to_string()
+            })
+    }
+}
+
 /// A field value that can be sent: printable ASCII, not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldText(pub String);
@@ -267,6 +291,16 @@ choice! {
 }
 
 choice! {
+    /// `--roots`.
+    Roots => config::Roots {
+        /// Mozilla's, compiled in: the same everywhere
+        Webpki,
+        /// Those of this machine
+        System,
+    }
+}
+
+choice! {
     /// `--assets`.
     Assets => config::Assets {
         /// Pages only
@@ -281,6 +315,36 @@ choice! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn name_servers_are_addresses_with_or_without_a_port() {
+        for (text, server) in [
+            ("9.9.9.9", "9.9.9.9:53"),
+            ("9.9.9.9:5353", "9.9.9.9:5353"),
+            ("2620:fe::9", "[2620:fe::9]:53"),
+            ("[2620:fe::9]", "[2620:fe::9]:53"),
+            ("[2620:fe::9]:54", "[2620:fe::9]:54"),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(NameServer(server.parse().unwrap())),
+                "{text}"
+            );
+        }
+        for bad in [
+            "x",
+            "",
+            "dns.test",
+            "9.9.9.9:",
+            "9.9.9.9:0",
+            "0.0.0.0",
+            "1.2.3",
+            "::1]:53",
+        ] {
+            let why = bad.parse::<NameServer>().unwrap_err();
+            assert!(why.contains("write 9.9.9.9"), "{bad}: {why}");
+        }
+    }
 
     #[test]
     fn durations_need_a_unit() {

@@ -5,6 +5,7 @@ use crate::checkpoint::{self, DirDisk};
 use crate::config::Config;
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::event::Mark;
 use crate::frontier::Frontier;
 use crate::store::Reader;
 use std::path::{Path, PathBuf};
@@ -35,11 +36,15 @@ pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
         return Err(no_crawl(&typed.dir));
     }
     let checkpoints = checkpoint::verify(&disk)?;
-    let records = Reader::open(&typed.dir)?.verify()?;
-    let (state, balanced) = match state(&disk, &typed.dir) {
-        Ok(line) => (line, true),
-        Err(error) => (error.to_string(), false),
+    let (state, mark) = match state(&disk, &typed.dir) {
+        Ok((line, mark)) => (line, Some(mark)),
+        Err(error) => (error.to_string(), None),
     };
+    let records = Reader::open(&typed.dir)?.verify_to(mark.as_ref())?;
+    let missing = mark
+        .as_ref()
+        .map_or(0, |m| m.records.saturating_sub(records.kept));
+    let balanced = mark.is_some() && missing == 0;
     let sound = checkpoints.defects.is_empty() && records.defect_count == 0 && balanced;
     out::print(|out| {
         for defect in &checkpoints.defects {
@@ -51,6 +56,12 @@ pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
         let hidden = records.defect_count - records.defects.len() as u64;
         if hidden > 0 {
             writeln!(out, "{hidden} further defects in segments")?;
+        }
+        if missing > 0 {
+            writeln!(
+                out,
+                "{missing} records that the checkpoint counts are missing"
+            )?;
         }
         writeln!(
             out,
@@ -66,6 +77,12 @@ pub fn run(typed: &VerifyArgs) -> Result<ExitCode> {
             records.revisits,
             records.stored_bytes
         )?;
+        if records.behind > 0 {
+            writeln!(
+                out,
+                "behind the checkpoint: something is not whole; the next run cuts it (normal while one runs or after it was killed)"
+            )?;
+        }
         writeln!(out, "state: {state}")?;
         writeln!(out, "{}", if sound { "sound" } else { "DAMAGED" })
     })?;
@@ -84,7 +101,8 @@ fn no_crawl(dir: &Path) -> Error {
 }
 
 /// Restores the newest checkpoint in memory, which compares its state hash, and compares its pages with the store's.
-fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
+/// Returns what the store has to have for it.
+fn state(disk: &DirDisk, dir: &Path) -> Result<(String, Mark)> {
     // Policy does not matter for what is checked; the memory budget must not be what fails.
     let config = Config {
         concurrency: 1,
@@ -101,7 +119,7 @@ fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
         return Err(no_crawl(dir));
     };
     let Some((frontier, _)) = frontier else {
-        return Ok("no checkpoint was taken yet".into());
+        return Ok(("no checkpoint was taken yet".into(), recovered.mark));
     };
     let counters = frontier.counters();
     let stored = crate::store::Counters::decode(&recovered.mark.state);
@@ -111,7 +129,7 @@ fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
             counters.pages
         )));
     }
-    Ok(format!(
+    let line = format!(
         "checkpoint {} restores: {} discovered = {} queued + {} in flight + {} done + {} excluded + {} dropped",
         recovered.cut.epoch,
         counters.discovered,
@@ -120,5 +138,6 @@ fn state(disk: &DirDisk, dir: &Path) -> Result<String> {
         counters.done(),
         counters.excluded_now(),
         counters.dropped_now(),
-    ))
+    );
+    Ok((line, recovered.mark))
 }

@@ -15,6 +15,7 @@ use crate::telemetry::{
     TypeRow,
 };
 use crate::time::{MILLISECOND, SECOND, rfc3339, wall_now};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -112,12 +113,24 @@ fn report(
 ) -> Option<Report> {
     let mut frontier = None;
     let mut store = None;
+    let mut dns = BTreeMap::<String, u64>::new();
+    let mut tls = [0; 4];
     for stage in stages {
         match stage {
             Stage::Frontier(stage) => frontier = Some(stage),
             Stage::Store(stage) => store = Some(stage),
             // Dropping a stage sends off what its recorder holds.
-            Stage::Fetch(_) | Stage::Parse(_) => {}
+            Stage::Fetch(stage) => {
+                let load = stage.lane.load();
+                for (name, n) in load.dns.figures() {
+                    *dns.entry(name.to_string()).or_default() += n;
+                }
+                tls[0] += load.tls_full;
+                tls[1] += load.tls_resumed;
+                tls[2] += load.tls_failed;
+                tls[3] += load.tls_sessions_dropped;
+            }
+            Stage::Parse(_) => {}
         }
     }
     let (frontier, store) = (frontier?, store?);
@@ -133,6 +146,13 @@ fn report(
         error: failure.map(ToString::to_string),
         restored: watch.restored.clone(),
         placement: watch.placement.clone(),
+        dns,
+        tls: ["full", "resumed", "failed", "sessions_dropped"]
+            .into_iter()
+            .zip(tls)
+            .filter(|(_, n)| *n > 0)
+            .map(|(name, n)| (name.to_string(), n))
+            .collect(),
         ..Report::default()
     };
     from_frontier(&mut report, &frontier, config, control);

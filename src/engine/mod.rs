@@ -14,6 +14,7 @@
 mod checkpointing;
 mod control;
 pub mod cpus;
+mod descriptors;
 mod finish;
 mod frontier_stage;
 pub mod idle;
@@ -31,7 +32,10 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::telemetry::Report;
 use control::Control;
+use cpus::Cpus;
 use keeper::Keeper;
+use placement::Placement;
+use std::net::IpAddr;
 use stop::Stop;
 
 pub use open::Opened;
@@ -75,6 +79,14 @@ pub fn run_in(
     stop: &Stop,
     announce: &mut dyn Announce,
 ) -> Result<Ended> {
+    let lanes = Placement::plan(&Cpus::allowed()).lanes;
+    let share = descriptors::claim(config, lanes, announce)?;
+    let config = &Config {
+        concurrency: share.concurrency,
+        idle_connections: share.idle,
+        own_addresses: own_addresses(announce),
+        ..config.clone()
+    };
     let control = Control::new(stop.clone());
     let keeper = Keeper::start(tenure, &control)?;
     let opened = open::open(config, keeper.lease(), announce);
@@ -85,4 +97,17 @@ pub fn run_in(
     let ended = ended.map_err(|error| keeper.lease().lost().unwrap_or(error))?;
     keeper.release(ended.report.stop)?;
     Ok(ended)
+}
+
+/// Addresses of the machine's interfaces: no page may lead the crawler to them.
+fn own_addresses(announce: &mut dyn Announce) -> Vec<IpAddr> {
+    match if_addrs::get_if_addrs() {
+        Ok(interfaces) => interfaces.iter().map(|interface| interface.ip()).collect(),
+        Err(e) => {
+            announce.line(&format!(
+                "the addresses of this machine cannot be listed ({e}): public ones among them are not refused"
+            ));
+            Vec::new()
+        }
+    }
 }

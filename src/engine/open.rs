@@ -40,7 +40,7 @@ pub fn open(config: &Config, lease: &Arc<Lease>, announce: &mut dyn Announce) ->
             go_on(config, disk, lease, &recovered, rebuilt, announce)?
         }
     };
-    seed(config, &mut opened, announce)?;
+    seed(config, &mut opened)?;
     Ok(opened)
 }
 
@@ -217,20 +217,13 @@ fn age(seconds: f64) -> String {
     }
 }
 
-fn seed(config: &Config, opened: &mut Opened, announce: &mut dyn Announce) -> Result<()> {
+fn seed(config: &Config, opened: &mut Opened) -> Result<()> {
     let now = opened.clock.now();
-    let mut https = 0;
     for (text, place) in &config.seeds {
         let (canonical, path_at) = url::canonical(text.as_bytes()).map_err(|why| {
             Error::usage(format!("{place}: {text} is no http or https URL ({why:?})"))
         })?;
         opened.frontier.seed(&canonical, path_at, now);
-        https += usize::from(canonical.starts_with(b"https:"));
-    }
-    if https > 0 {
-        announce.line(&format!(
-            "{https} seeds are https:// URLs, which this version does not fetch yet: they end with the outcome not_sent"
-        ));
     }
     Ok(())
 }

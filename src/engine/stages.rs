@@ -80,7 +80,7 @@ impl FetchStage {
             hosts_waiting: places.hosts_waiting.load(Ordering::Relaxed),
             credits_free: places.credits.load(Ordering::Relaxed),
             resolving: load.resolving as u64,
-            connecting: load.dialling as u64,
+            connecting: (load.dialling + load.handshaking) as u64,
             awaiting: (load.awaiting + load.reading) as u64,
             parsing: before_parsers,
             deciding: 0,

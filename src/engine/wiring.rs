@@ -15,7 +15,7 @@ use super::worker::{Stage, Watch, Wired, Worker};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Page;
-use crate::fetch::{Lane, LaneSettings, Resolver};
+use crate::fetch::{Lane, LaneSettings, Resolver, Trust};
 use crate::parse::Parser;
 use crate::ring::{self, Bell, Receiver, Sender};
 use crate::telemetry::{self, Measure, PlacementRow, Source, StageRecorder, Stop as Reason};
@@ -50,7 +50,7 @@ fn rings(n: usize, capacity: usize) -> Vec<Ends> {
         .collect()
 }
 
-/// Builds everything; starts nothing but the resolver's threads.
+/// Builds everything; starts nothing.
 pub fn wire(
     config: &Config,
     opened: Opened,
@@ -234,10 +234,11 @@ impl Builder<'_> {
     }
 
     fn lanes(&self, placement: &Placement) -> Result<Vec<Lane>> {
-        let resolver = Resolver::new(&self.config.resolve).map_err(system("the resolver"))?;
+        let resolver = Resolver::new(&self.config.resolve, &self.config.dns);
+        let trust = Trust::new(self.config.roots, &self.config.authorities)?;
         (0..placement.lanes)
             .map(|_| {
-                let settings = LaneSettings::of(self.config, self.clock);
+                let settings = LaneSettings::of(self.config, trust.clone(), self.clock);
                 Lane::new(settings, resolver.clone()).map_err(system("a fetch lane"))
             })
             .collect()

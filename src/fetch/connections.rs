@@ -8,15 +8,17 @@
 use super::LaneSettings;
 use super::exchange::{Connection, Context, Flight, Received, Sent, State};
 use super::pool::Pool;
+use super::tls::Shaken;
 use super::transport::Transport;
 use super::wheel::{STEP, Wheel};
-use crate::event::{NO_HOST, Outcome, Page};
-use crate::limits::{DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
+use crate::event::{HostId, Job, NO_HOST, Outcome, Page};
+use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
 use crate::protocol::http1::Reader;
 use crate::time::{MILLISECOND, SECOND, Tick};
 use mio::{Registry, Token};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
 
 /// A place for a connection.
 #[derive(Default)]
@@ -82,13 +84,13 @@ impl Connections {
     /// Takes up an order to fetch.
     pub fn start(&mut self, mut page: Box<Page>) {
         page.clocks.started = self.context.clock.now();
-        let https = page.url.starts_with(b"https:");
-        let (host, address) = (page.host, page.address);
+        let (host, address) = (owner(&page), page.address);
         let mut flight = Flight::new(page, self.settings.clocks.total);
-        let (Some(address), false) = (address, https) else {
+        let Some(address) = address else {
             return self.finish(flight, Outcome::NotSent);
         };
-        let Some(id) = self.pool.take(host, address) else {
+        let kept = self.pool.take(host, address);
+        let Some(id) = kept.or_else(|| self.take_other(&mut flight)) else {
             return self.dial_or_wait(flight);
         };
         flight.reused = true;
@@ -106,23 +108,33 @@ impl Connections {
         let Some(id) = self.id(event.token()) else {
             return;
         };
-        let Some(connection) = self.get(id) else {
+        let Self { slots, context, .. } = self;
+        let Some(connection) = slots[id as usize].connection.as_mut() else {
             return;
         };
         connection.read_closed |= event.is_read_closed();
         let readable = event.is_readable() || event.is_read_closed() || event.is_error();
         match connection.state {
             State::Idle => {
-                if readable && !connection.is_silent() {
+                let scratch = &mut context.tls.scratch;
+                if readable && !connection.transport.is_silent(scratch) {
                     self.close(id);
                 }
             }
-            State::Dialling | State::Sending => {
+            State::Dialling | State::Handshaking => {
+                // A handshake may have read beyond its end.
+                let begun = !matches!(connection.transport, Transport::Plain(_));
+                if self.shake(id) {
+                    self.send(id);
+                    if readable || begun {
+                        self.receive_of(event.token());
+                    }
+                }
+            }
+            State::Sending => {
                 self.send(id);
-                let stands = self.id(event.token()).is_some()
-                    && self.get(id).is_some_and(|c| c.state != State::Dialling);
-                if readable && stands {
-                    self.receive(id);
+                if readable {
+                    self.receive_of(event.token());
                 }
             }
             State::Awaiting | State::Reading => {
@@ -189,22 +201,34 @@ impl Connections {
             Ok(transport) => transport,
             Err(e) => {
                 self.free.push(id);
-                if is_scarce(&e) {
+                // No local address is a want of ports, or of the family: then another address may do.
+                let last = flight.page.addresses.is_empty();
+                if is_scarce(&e) && (last || e.kind() != ErrorKind::AddrNotAvailable) {
                     return Some(flight);
                 }
-                self.finish(flight, connect_outcome(e.kind()));
+                self.fall_back(flight, connect_outcome(e.kind()));
                 return None;
             }
         };
-        let due = flight
-            .page
-            .clocks
-            .started
-            .saturating_add(self.settings.clocks.connect)
-            .min(flight.total_due);
+        let connect = match flight.page.addresses.is_empty() {
+            true => self.settings.clocks.connect,
+            false => (CONNECT_NEXT_MS * MILLISECOND).min(self.settings.clocks.connect),
+        };
+        let began = self.context.now.max(flight.page.clocks.started);
+        let due = began.saturating_add(connect).min(flight.total_due);
+        let transport = if flight.page.url.starts_with(b"https:") {
+            let Some(session) = self.context.tls.connection(&flight.page) else {
+                self.free.push(id);
+                self.finish(flight, Outcome::NotSent);
+                return None;
+            };
+            transport.secured(session)
+        } else {
+            transport
+        };
         self.slots[id as usize].connection = Some(Connection {
             transport,
-            host: flight.page.host,
+            host: owner(&flight.page),
             address,
             state: State::Dialling,
             read_closed: false,
@@ -215,6 +239,41 @@ impl Connections {
         *self.gauge(State::Dialling) += 1;
         self.wheel.set(id, due);
         None
+    }
+
+    /// Goes on with the handshake where there is one. Returns whether the request may be sent.
+    fn shake(&mut self, id: u32) -> bool {
+        let Self { slots, context, .. } = self;
+        let Some(connection) = slots[id as usize].connection.as_mut() else {
+            return false;
+        };
+        let shaken = connection.transport.handshake(&mut context.tls.scratch);
+        let (Some(shaken), Some(flight)) = (shaken, &mut connection.flight) else {
+            return true;
+        };
+        let fresh = connection.state == State::Dialling;
+        match shaken {
+            Shaken::Done(resumed) => {
+                flight.page.clocks.connected = context.clock.now();
+                context.load.tls_full += u64::from(!resumed);
+                context.load.tls_resumed += u64::from(resumed);
+                self.set_state(id, Some(State::Sending));
+                return true;
+            }
+            Shaken::Waiting if fresh => {
+                let due = context.clock.now().saturating_add(self.settings.clocks.tls);
+                let due = due.min(flight.total_due);
+                self.set_state(id, Some(State::Handshaking));
+                self.wheel.set(id, due);
+            }
+            Shaken::Dialling | Shaken::Waiting => {}
+            Shaken::Unconnected(kind) => self.end(id, connect_outcome(kind)),
+            Shaken::Failed(outcome) => {
+                context.load.tls_failed += 1;
+                self.end(id, outcome);
+            }
+        }
+        false
     }
 
     /// Goes on sending, and finds out whether a dialled connection stands.
@@ -253,6 +312,15 @@ impl Connections {
             Sent::Failed(_) if !flight.reused => self.receive(id),
             Sent::Failed(_) => self.end(id, Outcome::ClosedEarly),
             Sent::Refused => self.end(id, Outcome::NotSent),
+        }
+    }
+
+    /// Receives what has come, if the connection is still there and its request on the way.
+    fn receive_of(&mut self, token: Token) {
+        if let Some(id) = self.id(token)
+            && self.get(id).is_some_and(|c| c.state != State::Dialling)
+        {
+            self.receive(id);
         }
     }
 
@@ -296,7 +364,8 @@ impl Connections {
         };
         let (host, address) = (connection.host, connection.address);
         let sent = matches!(connection.state, State::Awaiting | State::Reading);
-        if sent && flight.reader.reusable() && !connection.read_closed && host != NO_HOST {
+        let good = sent && flight.reader.reusable() && !connection.read_closed && host != NO_HOST;
+        if good && connection.transport.is_reusable() {
             self.set_state(id, Some(State::Idle));
             self.pool.put(id, host, address);
             let due = self.context.now.saturating_add(self.settings.clocks.idle);
@@ -311,7 +380,31 @@ impl Connections {
         if stale && !flight.redialled {
             self.redial(flight);
         } else {
-            self.finish(flight, outcome);
+            self.fall_back(flight, outcome);
+        }
+    }
+
+    /// A kept connection to one of the further addresses.
+    fn take_other(&mut self, flight: &mut Flight) -> Option<u32> {
+        let (host, first) = (flight.page.host, flight.page.address?);
+        let other = |ip: &IpAddr| SocketAddr::new(*ip, first.port());
+        let mut others = flight.page.addresses.iter().map(other);
+        let (id, address) = others.find_map(|a| Some((self.pool.take(host, a)?, a)))?;
+        flight.page.address = Some(address);
+        Some(id)
+    }
+
+    /// Where no connection came about, the next address has its turn; else, and where there is none, the page is finished.
+    fn fall_back(&mut self, mut flight: Flight, outcome: Outcome) {
+        let unconnected = matches!(outcome, Outcome::ConnectFailed | Outcome::ConnectTimeout);
+        let page = &mut flight.page;
+        match page.address {
+            Some(failed) if unconnected && !page.addresses.is_empty() => {
+                page.address = Some(SocketAddr::new(page.addresses.remove(0), failed.port()));
+                self.context.load.fell_back += 1;
+                self.dial_or_wait(flight);
+            }
+            _ => self.finish(flight, outcome),
         }
     }
 
@@ -344,6 +437,10 @@ impl Connections {
         };
         match state {
             State::Dialling => self.end(id, Outcome::ConnectTimeout),
+            State::Handshaking => {
+                self.context.load.tls_failed += 1;
+                self.end(id, Outcome::TlsTimeout);
+            }
             State::Sending | State::Awaiting if flight.is_untouched() => {
                 self.end(id, Outcome::FirstByteTimeout);
             }
@@ -388,7 +485,7 @@ impl Connections {
     }
 
     /// Closes the connection that has been idle for longest. Returns whether there was one.
-    fn evict_oldest(&mut self) -> bool {
+    pub fn evict_oldest(&mut self) -> bool {
         let Some(id) = self.pool.oldest() else {
             return false;
         };
@@ -403,7 +500,8 @@ impl Connections {
         self.pool.remove(id);
         self.wheel.clear(id);
         let slot = &mut self.slots[id as usize];
-        let connection = slot.connection.take()?;
+        let mut connection = slot.connection.take()?;
+        connection.transport.farewell();
         slot.generation = slot.generation.wrapping_add(1);
         self.free.push(id);
         self.freed = true;
@@ -430,6 +528,7 @@ impl Connections {
         let load = &mut self.context.load;
         match state {
             State::Dialling => &mut load.dialling,
+            State::Handshaking => &mut load.handshaking,
             State::Sending | State::Awaiting => &mut load.awaiting,
             State::Reading => &mut load.reading,
             State::Idle => &mut load.idle,
@@ -454,8 +553,17 @@ impl Connections {
     }
 }
 
+/// Whose connections a page may use. A robots.txt that lies on another host is fetched on behalf of the first: its
+/// connection is for that one request, as the other host's certificate says nothing about this one.
+fn owner(page: &Page) -> HostId {
+    match page.job {
+        Job::Robots if page.redirects > 0 => NO_HOST,
+        _ => page.host,
+    }
+}
+
 /// The system has no descriptor, port or memory to give just now.
-fn is_scarce(e: &io::Error) -> bool {
+pub(super) fn is_scarce(e: &io::Error) -> bool {
     const EMFILE: i32 = 24;
     const ENFILE: i32 = 23;
     let by_number = matches!(e.raw_os_error(), Some(EMFILE | ENFILE));

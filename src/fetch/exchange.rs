@@ -1,11 +1,11 @@
 //! One request and its response on one connection.
 //!
-//! What must hold: readiness is edge-triggered, so reading goes on until the system has nothing more: a short read says
-//! that too, unless the peer has announced its end. When the announced body is complete nothing is read any more.
+//! What must hold: readiness is edge-triggered, so reading goes on until the system has nothing more. When the announced body is complete nothing is read any more.
 //! One byte more than is wanted is always offered, so that what a server sends beyond its response is noticed.
 
 use super::LaneLoad;
-use super::transport::Transport;
+use super::tls::TlsClient;
+use super::transport::{Then, Transport, would_block};
 use crate::event::{Facts, HostId, Job, Outcome, Page};
 use crate::limits::{HEADROOM_BYTES, READ_ROOM_BYTES, READ_TURN_BYTES_MAX, ROBOTS_BYTES_MAX};
 use crate::protocol::http1::{Reader, RequestWriter, Step, Terms};
@@ -18,6 +18,8 @@ use std::net::SocketAddr;
 pub(super) enum State {
     /// Waiting to stand.
     Dialling,
+    /// It stands, and TLS is being agreed on.
+    Handshaking,
     /// Part of the request is not sent yet.
     Sending,
     /// Waiting for the first byte.
@@ -65,6 +67,7 @@ pub(super) struct Context {
     pub product: Vec<u8>,
     /// The request being sent; written anew where one could not be sent at once.
     pub request: Vec<u8>,
+    pub tls: TlsClient,
     pub body_max: usize,
     pub clock: Clock,
     /// Time at the start of the turn.
@@ -179,11 +182,15 @@ impl Connection {
                     flight.sent += n;
                     context.load.bytes_out += n as u64;
                 }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Sent::Blocked,
+                Err(e) if would_block(&e) => return Sent::Blocked,
                 Err(e) => return Sent::Failed(e.kind()),
             }
         }
-        Sent::Whole
+        match self.transport.flush() {
+            Ok(()) => Sent::Whole,
+            Err(e) if would_block(&e) => Sent::Blocked,
+            Err(e) => Sent::Failed(e.kind()),
+        }
     }
 
     /// Receives what is there, up to a bound.
@@ -205,35 +212,32 @@ impl Connection {
             flight.make_room(body_max);
             let at = flight.reader.fill_at();
             let room = &mut flight.page.buf[at..];
-            let offered = room.len();
-            let n = match self.transport.read(room) {
-                Ok(0) => return Received::Ended(flight.reader.closed(true)),
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Received::Blocked,
-                Err(_) => return Received::Ended(flight.reader.closed(false)),
-            };
+            let scratch = &mut context.tls.scratch;
+            let took = self.transport.read(room, scratch, self.read_closed);
+            context.load.bytes_in += took.wire as u64;
             let page = &mut flight.page;
-            if page.wire_bytes == 0 {
-                page.clocks.first_byte = context.clock.now();
+            if took.bytes > 0 {
+                if page.wire_bytes == 0 {
+                    page.clocks.first_byte = context.clock.now();
+                }
+                page.wire_bytes += took.bytes as u64;
+                let step = flight.reader.received(&mut page.buf, took.bytes, &terms);
+                if let Step::Done(outcome) = step {
+                    return Received::Ended(outcome);
+                }
             }
-            page.wire_bytes += n as u64;
-            context.load.bytes_in += n as u64;
-            if let Step::Done(outcome) = flight.reader.received(&mut page.buf, n, &terms) {
-                return Received::Ended(outcome);
+            match took.then {
+                Then::More => {}
+                Then::Drained => return Received::Blocked,
+                Then::Closed { clean } => return Received::Ended(flight.reader.closed(clean)),
+                // Some servers say only now that they do not want us (a certificate asked for, say).
+                Then::Broken(outcome) if flight.is_untouched() => return Received::Ended(outcome),
+                Then::Broken(_) => return Received::Ended(flight.reader.closed(false)),
             }
-            if n < offered && !self.read_closed {
-                return Received::Blocked;
-            }
-            budget = budget.saturating_sub(n);
+            budget = budget.saturating_sub(took.bytes.max(took.wire));
             if budget == 0 {
                 return Received::Again;
             }
         }
-    }
-
-    /// Whether a kept connection is still silent; anything else ends it.
-    pub fn is_silent(&mut self) -> bool {
-        let read = self.transport.read(&mut [0; 1]);
-        read.is_err_and(|e| e.kind() == ErrorKind::WouldBlock)
     }
 }

@@ -1,9 +1,10 @@
 //! The lane: one poller, its connections, and the names it waits for.
 
 use super::connections::Connections;
+use super::dns::{Client, Resolver, is_dns_token};
 use super::exchange::Context;
 use super::names::Names;
-use super::resolve::Resolver;
+use super::tls::TlsClient;
 use super::{LaneLoad, LaneSettings, wheel};
 use crate::event::{Job, Outcome, Page};
 use crate::limits::{BODY_BYTES_MAX, POLL_EVENTS_MAX};
@@ -15,7 +16,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Token of the bell; connections have smaller ones.
+/// Token of the bell; connections and name servers have smaller ones.
 const BELL: Token = Token(usize::MAX);
 
 /// A fetch lane. One thread drives it: orders by [`Lane::accept`], work and answers by [`Lane::turn`].
@@ -51,6 +52,7 @@ impl Lane {
             writer,
             product: product.unwrap_or_default().as_bytes().to_vec(),
             request: Vec::with_capacity(4 << 10),
+            tls: TlsClient::new(&settings.trust)?,
             body_max: settings.max_body.min(BODY_BYTES_MAX),
             clock: settings.clock,
             now: 0,
@@ -58,9 +60,10 @@ impl Lane {
             load: LaneLoad::default(),
         };
         let registry = poll.registry().try_clone()?;
+        let client = Client::new(resolver, registry.try_clone()?, settings.clock.now());
         Ok(Self {
             connections: Connections::new(registry, settings, context),
-            names: Names::new(resolver.client(bell.clone())),
+            names: Names::new(client),
             poll,
             events: Events::with_capacity(POLL_EVENTS_MAX),
             gathered: false,
@@ -91,13 +94,19 @@ impl Lane {
         self.gathered = false;
         let mut work = 0;
         for event in &self.events {
-            if event.token() != BELL {
-                self.connections.event(event);
-                work += 1;
+            match event.token() {
+                BELL => continue,
+                token if is_dns_token(token) => self.names.event(token, now),
+                _ => self.connections.event(event),
             }
+            work += 1;
         }
         self.connections.turn(now);
         self.names.turn(now, &mut self.connections.finished);
+        // As for a connection, so for a name: an idle connection gives way.
+        for _ in 0..self.names.take_starved() {
+            self.connections.evict_oldest();
+        }
         work += self.orders.len();
         while let Some(page) = self.orders.pop_front() {
             self.start(page);
@@ -129,6 +138,8 @@ impl Lane {
     pub fn load(&self) -> LaneLoad {
         LaneLoad {
             resolving: self.names.len(),
+            dns: self.names.load(),
+            tls_sessions_dropped: self.connections.context.tls.sessions_dropped(),
             ..self.connections.context.load
         }
     }

@@ -5,8 +5,8 @@
 //!   orders ───────────► start ──► kept connection? ──► send ──► receive ──► finished ──► out
 //!                         │              no │           ▲          │
 //!                         │                 ▼           │          ▼ (keep-alive)
-//!                         │                dial ────────┘         pool ──► closed when old, full, or spoken on
-//!                         └─ Resolve ──► resolver threads ──(bell)──► finished
+//!                         │        dial ► handshake ────┘         pool ──► closed when old, full, or spoken on
+//!                         └─ Resolve ──► names ──► dns: cache, look-ups ──► finished
 //! ```
 //!
 //! What must hold:
@@ -18,21 +18,27 @@
 //! * A kept connection that was closed before any byte of the answer came is replaced once, silently. Nothing else is
 //!   retried here.
 //!
-//! Deliberately absent: TLS (the seam is [`transport`](self)), pipelining, HTTP/2, proxies, cookies.
+//! * `https` is TLS 1.2 or 1.3 on the same thread and the same poller; certificates are always verified.
+//!
+//! Deliberately absent: pipelining, HTTP/2, proxies, cookies, early data (0-RTT), client certificates.
 
 mod connections;
+mod dns;
 mod exchange;
 mod lane;
 mod names;
 mod pool;
-mod resolve;
+mod sessions;
+mod tls;
 mod transport;
+mod trust;
 mod wheel;
 
+pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
-pub use resolve::Resolver;
+pub use trust::{Trust, read_authorities};
 
-use crate::config::{Config, FetchClocks};
+use crate::config::{Config, FetchClocks, Roots};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
 use crate::time::Clock;
 
@@ -49,19 +55,22 @@ pub struct LaneSettings {
     pub clocks: FetchClocks,
     /// Idle connections kept at most.
     pub idle_max: usize,
+    /// Whose certificates are believed.
+    pub trust: Trust,
     /// For the clock readings of single pages; a copy of the crawl's clock.
     pub clock: Clock,
 }
 
 impl LaneSettings {
     /// The settings that `config` asks for.
-    pub fn of(config: &Config, clock: Clock) -> Self {
+    pub fn of(config: &Config, trust: Trust, clock: Clock) -> Self {
         Self {
             user_agent: config.user_agent.clone(),
             contact: config.contact.clone(),
             max_body: config.max_body,
             clocks: config.clocks,
-            idle_max: IDLE_CONNECTIONS_MAX,
+            idle_max: config.idle_connections,
+            trust,
             clock,
         }
     }
@@ -75,6 +84,7 @@ impl Default for LaneSettings {
             max_body: BODY_BYTES_DEFAULT,
             clocks: FetchClocks::default(),
             idle_max: IDLE_CONNECTIONS_MAX,
+            trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),
         }
     }
@@ -87,6 +97,8 @@ pub struct LaneLoad {
     pub open: usize,
     /// Of these: not yet standing.
     pub dialling: usize,
+    /// Of these: standing, and TLS being agreed on.
+    pub handshaking: usize,
     /// Of these: request sent or being sent, no byte of the answer yet.
     pub awaiting: usize,
     /// Of these: answer coming in.
@@ -103,12 +115,24 @@ pub struct LaneLoad {
     pub reused: u64,
     /// Kept connections found closed and replaced so far.
     pub redialled: u64,
+    /// Connections dialled to a further address of a host because the one before failed, so far.
+    pub fell_back: u64,
     /// Idle connections closed for the limit or for want of descriptors so far.
     pub evicted: u64,
     /// Orders given up for want of a descriptor or a local port so far.
     pub no_descriptor: u64,
-    /// Bytes received so far.
+    /// TLS handshakes completed so far that made a new session.
+    pub tls_full: u64,
+    /// TLS handshakes completed so far that resumed an earlier session.
+    pub tls_resumed: u64,
+    /// TLS handshakes that failed so far, for whatever reason.
+    pub tls_failed: u64,
+    /// Servers whose TLS sessions were forgotten for [`TLS_SESSIONS_MAX`](crate::limits::TLS_SESSIONS_MAX) so far.
+    pub tls_sessions_dropped: u64,
+    /// Bytes received so far, TLS included.
     pub bytes_in: u64,
-    /// Bytes sent so far.
+    /// Bytes of requests sent so far, TLS not included.
     pub bytes_out: u64,
+    /// Of the look-ups.
+    pub dns: DnsLoad,
 }

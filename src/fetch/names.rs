@@ -1,29 +1,21 @@
 //! Pages that wait for addresses.
 //!
-//! What must hold: pages stay here and only names go to the resolver, so that a name server that never answers cannot
-//! keep a page. Tickets count up, so a page is found by subtraction. As many pages wait as there are credits.
+//! What must hold: pages stay here and only names go to the client, so that a name server that never answers cannot keep
+//! a page. A ticket is a page's place here; as many pages wait as there are credits.
 
-use super::resolve::{Answer, Asked, Client};
+use super::dns::{Asked, Client, DnsLoad, Done, Found};
 use crate::event::{Outcome, Page};
-use crate::limits::RESOLVE_MS;
-use crate::time::{MILLISECOND, Tick};
+use crate::time::Tick;
+use mio::Token;
 use std::collections::VecDeque;
-
-/// A question that is out; its page is gone once it was answered.
-struct Waiting {
-    page: Option<Box<Page>>,
-    due: Tick,
-}
 
 pub(super) struct Names {
     client: Client,
-    /// Pages whose question the resolver has not taken yet.
+    /// Pages whose name the client has not taken yet.
     queue: VecDeque<Box<Page>>,
-    /// Questions by ticket; the first has ticket `first`.
-    asked: VecDeque<Waiting>,
-    first: u64,
-    /// Pages in `asked`.
-    open: usize,
+    /// Pages by ticket.
+    asked: Vec<Option<Box<Page>>>,
+    free: Vec<u32>,
 }
 
 impl Names {
@@ -31,15 +23,24 @@ impl Names {
         Self {
             client,
             queue: VecDeque::new(),
-            asked: VecDeque::new(),
-            first: 0,
-            open: 0,
+            asked: Vec::new(),
+            free: Vec::new(),
         }
     }
 
     /// Pages that wait here.
     pub fn len(&self) -> usize {
-        self.open + self.queue.len()
+        self.asked.len() - self.free.len() + self.queue.len()
+    }
+
+    /// What the client has done.
+    pub fn load(&self) -> DnsLoad {
+        self.client.load
+    }
+
+    /// Names that have found no descriptor free since this was last asked.
+    pub fn take_starved(&mut self) -> usize {
+        std::mem::take(&mut self.client.starved)
     }
 
     /// Takes a page whose host is to be resolved.
@@ -51,87 +52,66 @@ impl Names {
         self.ask(now, done);
     }
 
+    /// An event for a name server's socket.
+    pub fn event(&mut self, token: Token, now: Tick) {
+        self.client.event(token, now);
+    }
+
     /// Answers what can be answered; finished pages go to `done`.
     pub fn turn(&mut self, now: Tick, done: &mut Vec<Box<Page>>) {
         if self.len() == 0 {
             return;
         }
-        while let Some(answer) = self.client.answer() {
-            self.take(answer, now, done);
+        self.client.turn(now);
+        while let Some(Done { ticket, found }) = self.client.answer() {
+            if let Some(page) = self.asked[ticket as usize].take() {
+                self.free.push(ticket);
+                finish(page, found, now, done);
+            }
         }
-        self.expire(now, done);
         self.ask(now, done);
     }
 
     /// Gives all pages back, not done.
     pub fn stop(&mut self, done: &mut Vec<Box<Page>>) {
-        let asked = self.asked.iter_mut().filter_map(|w| w.page.take());
-        done.extend(asked.chain(self.queue.drain(..)));
-        self.open = 0;
+        self.client.stop();
+        done.extend(self.asked.drain(..).flatten().chain(self.queue.drain(..)));
+        self.free.clear();
     }
 
     fn ask(&mut self, now: Tick, done: &mut Vec<Box<Page>>) {
         while let Some(page) = self.queue.pop_front() {
-            let ticket = self.first + self.asked.len() as u64;
-            let asked = host_and_port(page.origin())
-                .map(|(host, port)| self.client.ask(host, port, ticket));
-            match asked {
-                None => finish(page, Outcome::DnsFailed, now, done),
-                Some(Asked::Known(address)) => {
-                    let mut page = page;
-                    page.addresses.push(address);
-                    finish(page, Outcome::Fetched, now, done);
+            let Some((host, port)) = host_and_port(page.origin()) else {
+                finish(page, Found::default(), now, done);
+                continue;
+            };
+            let ticket = self.free.pop().unwrap_or(self.asked.len() as u32);
+            if ticket as usize == self.asked.len() {
+                self.asked.push(None);
+            }
+            match self.client.ask(host, port, ticket, now) {
+                Asked::Sent => self.asked[ticket as usize] = Some(page),
+                Asked::Known(found) => {
+                    self.free.push(ticket);
+                    finish(page, found, now, done);
                 }
-                Some(Asked::Sent) => {
-                    let due = now + RESOLVE_MS * MILLISECOND;
-                    let page = Some(page);
-                    self.asked.push_back(Waiting { page, due });
-                    self.open += 1;
-                }
-                Some(Asked::Full) => {
+                Asked::Full => {
+                    self.free.push(ticket);
                     self.queue.push_front(page);
                     return;
                 }
             }
         }
     }
-
-    fn take(&mut self, answer: Answer, now: Tick, done: &mut Vec<Box<Page>>) {
-        // Tickets before `first` were given up.
-        let Some(index) = answer.ticket.checked_sub(self.first) else {
-            return;
-        };
-        let waiting = self.asked.get_mut(index as usize);
-        if let Some(mut page) = waiting.and_then(|w| w.page.take()) {
-            self.open -= 1;
-            page.addresses.extend_from_slice(&answer.addresses);
-            let outcome = if page.addresses.is_empty() {
-                Outcome::DnsFailed
-            } else {
-                Outcome::Fetched
-            };
-            finish(page, outcome, now, done);
-        }
-    }
-
-    /// Drops answered questions from the front and gives up those that are overdue.
-    fn expire(&mut self, now: Tick, done: &mut Vec<Box<Page>>) {
-        while let Some(front) = self.asked.front_mut() {
-            if front.page.is_some() && front.due > now {
-                return;
-            }
-            if let Some(page) = front.page.take() {
-                self.open -= 1;
-                finish(page, Outcome::DnsFailed, now, done);
-            }
-            self.asked.pop_front();
-            self.first += 1;
-        }
-    }
 }
 
-fn finish(mut page: Box<Page>, outcome: Outcome, now: Tick, done: &mut Vec<Box<Page>>) {
-    page.outcome = outcome;
+fn finish(mut page: Box<Page>, found: Found, now: Tick, done: &mut Vec<Box<Page>>) {
+    page.outcome = match found.addresses.is_empty() {
+        true => Outcome::DnsFailed,
+        false => Outcome::Fetched,
+    };
+    page.addresses.extend_from_slice(&found.addresses);
+    page.address_ttl_s = found.ttl_s;
     page.clocks.done = now;
     done.push(page);
 }

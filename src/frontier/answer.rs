@@ -61,11 +61,15 @@ impl Frontier {
         if page.outcome == Outcome::Pending {
             // The lane was stopped; ask again another time.
         } else if page.addresses.is_empty() {
-            self.job_failed(host, Outcome::DnsFailed, now);
+            if self.keep_stale(host, &page, now) {
+                self.live[host as usize].job_tries = 0;
+            } else {
+                self.job_failed(host, Outcome::DnsFailed, now);
+            }
         } else {
             self.counters.resolved += 1;
             self.live[host as usize].job_tries = 0;
-            if !self.keep_address(host, &page.addresses, now) {
+            if !self.keep_addresses(host, &page, now) {
                 self.live[host as usize].ending = Some(Ending::Refused);
             }
         }
@@ -106,8 +110,14 @@ impl Frontier {
             self.pool.put(page);
             return self.wake(host, now);
         }
+        if page.outcome.has_response() {
+            self.prefer_address(host, page.address);
+        }
         let status = page.facts.status;
-        if !page.outcome.has_response() || status >= 500 || status == 429 {
+        if page.outcome.is_tls() && page.redirects == 0 {
+            // Nothing of this host can be had, and the cause has a name.
+            self.tls_failed(host, page.outcome, now);
+        } else if !page.outcome.has_response() || status >= 500 || status == 429 {
             // No answer means no permission, for now.
             self.job_failed(host, Outcome::RobotsUnreachable, now);
         } else if (300..400).contains(&status) {
@@ -122,6 +132,23 @@ impl Frontier {
         }
         self.finish(page);
         self.wake(host, now);
+    }
+
+    /// robots.txt was not had for want of TLS. A certificate stays what it is; anything else is tried again.
+    fn tls_failed(&mut self, host: HostId, outcome: Outcome, now: Tick) {
+        if !self.give_up_for_certificate(host, outcome) {
+            self.job_failed(host, outcome, now);
+        }
+    }
+
+    /// Gives up a host that showed a certificate that is not accepted and never another: every further URL would meet
+    /// the same. One that has answered before may have shown the certificate of one machine of many.
+    fn give_up_for_certificate(&mut self, host: HostId, outcome: Outcome) -> bool {
+        let gives_up = outcome.is_certificate() && self.hosts.get(host).pages == 0;
+        if gives_up {
+            self.live[host as usize].ending = Some(Ending::Failed(outcome));
+        }
+        gives_up
     }
 
     fn set_robots(&mut self, host: HostId, state: RobotsState, rules: Option<Rules>, now: Tick) {
@@ -199,7 +226,7 @@ impl Frontier {
 
     fn has_address(&self, host: HostId, now: Tick) -> bool {
         let live = &self.live[host as usize];
-        live.address.is_some() && live.address_until > now
+        !live.addresses.is_empty() && live.address_until > now
     }
 
     /// The look-up of `target` has ended: what waited for it goes on, or has failed with it.
@@ -236,7 +263,7 @@ impl Frontier {
         page.url.extend_from_slice(&detour.url);
         page.path_at = detour.path_at;
         page.redirects = detour.redirects;
-        page.address = self.live[detour.target as usize].address;
+        self.fill_addresses(&mut page, detour.target);
         page.clocks.ordered = now;
         self.open_job(host, page);
     }
@@ -255,6 +282,9 @@ impl Frontier {
         if page.outcome == Outcome::Pending {
             self.again(&page, page.tries, now);
             return self.pool.put(page);
+        }
+        if page.outcome.has_response() {
+            self.prefer_address(host, page.address);
         }
         let advice = advice(&page);
         self.note_host(host, &page, advice, now);
@@ -275,8 +305,12 @@ impl Frontier {
 
     /// Keeps count of a host's failures and lets it rest where it needs to.
     fn note_host(&mut self, host: HostId, page: &Page, advice: Advice, now: Tick) {
+        if self.give_up_for_certificate(host, page.outcome) {
+            return;
+        }
         let failures = self.hosts.get(host).failures;
-        if advice == Advice::Final && (page.outcome.has_response() || failures == 0) {
+        let sound = page.outcome.has_response() || failures == 0;
+        if advice == Advice::Final && sound && !page.outcome.is_certificate() {
             if failures != 0 {
                 self.hosts.edit(host).failures = 0;
             }

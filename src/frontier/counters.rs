@@ -147,6 +147,9 @@ pub struct Counters {
     pub resolved: u64,
 }
 
+/// Largest count that is taken from a file; bytes of a crawl stay below it too.
+const COUNT_MAX: u64 = 1 << 56;
+
 impl Default for Counters {
     fn default() -> Self {
         Self {
@@ -230,18 +233,25 @@ impl Counters {
         ]
     }
 
-    /// Appends all counters; statuses only where not 0.
+    /// Appends all counters; outcomes and statuses by their number, and only where not 0, so that later versions may
+    /// know more of them.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let mut copy = self.clone();
         for n in copy.scalars() {
             out.extend_from_slice(&n.to_le_bytes());
         }
-        for n in self
-            .outcomes
-            .iter()
-            .chain(&self.excluded)
-            .chain(&self.dropped)
-        {
+        let ended = || {
+            Outcome::ALL
+                .iter()
+                .zip(self.outcomes)
+                .filter(|(_, n)| *n != 0)
+        };
+        out.push(ended().count() as u8);
+        for (outcome, n) in ended() {
+            out.push(*outcome as u8);
+            out.extend_from_slice(&n.to_le_bytes());
+        }
+        for n in self.excluded.iter().chain(&self.dropped) {
             out.extend_from_slice(&n.to_le_bytes());
         }
         let seen = self.status.iter().filter(|n| **n != 0).count() as u32;
@@ -252,7 +262,18 @@ impl Counters {
         }
     }
 
-    /// Reads what [`Counters::encode`] wrote and moves `bytes` behind it; `None` if it is not whole.
+    /// Whether sums of these cannot overflow and none is below zero.
+    fn is_plausible(&mut self) -> bool {
+        let small = |n: &u64| *n <= COUNT_MAX;
+        self.scalars().iter().all(|n| small(n))
+            && self.outcomes.iter().all(small)
+            && self.excluded.iter().chain(&self.dropped).all(small)
+            && self.status.iter().all(small)
+            && self.readmitted <= self.excluded.iter().sum()
+    }
+
+    /// Reads what [`Counters::encode`] wrote and moves `bytes` behind it; `None` if it is not whole, or holds numbers that
+    /// no crawl counts to.
     pub fn decode(bytes: &mut &[u8]) -> Option<Self> {
         fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
             let (head, rest) = bytes.split_first_chunk::<N>()?;
@@ -263,19 +284,20 @@ impl Counters {
         for n in it.scalars() {
             *n = u64::from_le_bytes(take(bytes)?);
         }
-        for n in it
-            .outcomes
-            .iter_mut()
-            .chain(&mut it.excluded)
-            .chain(&mut it.dropped)
-        {
+        let [ended] = take(bytes)?;
+        for _ in 0..ended {
+            let [number] = take(bytes)?;
+            let at = Outcome::ALL.iter().position(|o| *o as u8 == number)?;
+            it.outcomes[at] = u64::from_le_bytes(take(bytes)?);
+        }
+        for n in it.excluded.iter_mut().chain(&mut it.dropped) {
             *n = u64::from_le_bytes(take(bytes)?);
         }
         for _ in 0..u32::from_le_bytes(take(bytes)?) {
             let code = usize::from(u16::from_le_bytes(take(bytes)?));
             *it.status.get_mut(code)? = u64::from_le_bytes(take(bytes)?);
         }
-        Some(it)
+        it.is_plausible().then_some(it)
     }
 }
 
@@ -291,6 +313,8 @@ mod tests {
             ..Counters::default()
         };
         c.end(Outcome::DnsFailed);
+        c.outcomes[Outcome::ALL.len() - 1] = 3;
+        c.discovered += 3;
         c.status[404] = 17;
         c.dropped[Dropped::Trap as usize] = 6;
         assert!(c.balances());
@@ -298,6 +322,25 @@ mod tests {
         c.encode(&mut bytes);
         assert_eq!(Counters::decode(&mut &bytes[..]), Some(c));
         assert_eq!(Counters::decode(&mut &bytes[..bytes.len() - 1]), None);
+    }
+
+    #[test]
+    fn counts_that_no_crawl_comes_to_are_not_taken() {
+        let decoded = |c: &Counters| {
+            let mut bytes = Vec::new();
+            c.encode(&mut bytes);
+            Counters::decode(&mut &bytes[..])
+        };
+        let mut c = Counters {
+            discovered: COUNT_MAX,
+            ..Counters::default()
+        };
+        assert!(decoded(&c).is_some());
+        c.queued = COUNT_MAX + 1;
+        assert_eq!(decoded(&c), None);
+        c.queued = 0;
+        c.readmitted = 1;
+        assert_eq!(decoded(&c), None, "more readmitted than excluded");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Version of the state blob. Others are refused by name.
-const STATE_VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
 /// Host blocks (4 KiB each) copied in one turn.
 const SWEEP_BLOCKS: usize = 16;
 

@@ -7,7 +7,7 @@ use super::queue::Queued;
 use super::schedule::Place;
 use super::{Ending, Frontier, InFlight};
 use crate::event::{HostId, Job, LinkKind, Page};
-use crate::limits::ADDRESS_TTL_S;
+use crate::limits::{ADDRESS_TTL_MAX_S, ADDRESS_TTL_MIN_S, ADDRESSES_MAX, ADDRESSES_TRIED_MAX};
 use crate::protocol::url;
 use crate::time::{SECOND, Tick};
 use std::net::{IpAddr, SocketAddr};
@@ -58,7 +58,7 @@ impl Frontier {
         if let Some(ending) = live.ending {
             return self.end_some(host, ending);
         }
-        if live.address.is_none() || live.address_until <= now {
+        if live.addresses.is_empty() || live.address_until <= now {
             return self.find_address(host, now);
         }
         if self.policy.obey_robots && !self.robots_known(host, now) {
@@ -131,19 +131,15 @@ impl Frontier {
         Some(seq)
     }
 
-    /// A literal address needs no look-up; a name gets a job; a scheme that the lanes do not speak gets neither.
+    /// A literal address needs no look-up; a name gets a job.
     fn find_address(&mut self, host: HostId, now: Tick) {
-        if !self.policy.speaks(self.hosts.origin(host)) {
-            let ending = Ending::Failed(crate::event::Outcome::NotSent);
-            self.live[host as usize].ending = Some(ending);
-            return self.end_some(host, ending);
-        }
         let Some((literal, port)) = literal_address(self.hosts.origin(host)) else {
             return self.order_resolve(host, now);
         };
         let live = &mut self.live[host as usize];
-        if self.policy.addresses.allows(literal) {
-            live.address = Some(SocketAddr::new(literal, port));
+        if self.policy.may_connect(SocketAddr::new(literal, port)) {
+            live.addresses = Box::new([literal]);
+            live.port = port;
             live.address_until = Tick::MAX;
             self.advance(host, now);
         } else {
@@ -168,7 +164,7 @@ impl Frontier {
         };
         page.job = Job::Robots;
         self.fill_host(&mut page, host, b"/robots.txt", now);
-        page.address = self.live[host as usize].address;
+        self.fill_addresses(&mut page, host);
         self.open_job(host, page);
     }
 
@@ -180,6 +176,15 @@ impl Frontier {
         page.path_at = origin.len() as u16;
         page.fingerprint = self.fingerprinter.of(&page.url);
         page.clocks.ordered = now;
+    }
+
+    /// The addresses that a fetch of `host` may use.
+    pub(super) fn fill_addresses(&self, page: &mut Page, host: HostId) {
+        let live = &self.live[host as usize];
+        page.address = live.address();
+        let others = live.addresses.iter().take(ADDRESSES_TRIED_MAX).skip(1);
+        page.addresses.clear();
+        page.addresses.extend(others);
     }
 
     pub(super) fn open_job(&mut self, host: HostId, page: Box<Page>) {
@@ -198,7 +203,7 @@ impl Frontier {
             live.ip_turn = 0;
             return true;
         }
-        let ip = live.address.expect("the address was found first").ip();
+        let ip = live.addresses[0];
         let next = self.ip_next.entry(ip).or_insert(0);
         let turn = (*next).max(now);
         *next = turn + self.policy.ip_delay;
@@ -234,7 +239,7 @@ impl Frontier {
             page.kind = LinkKind::from_u8(item.kind);
             page.redirects = item.redirects;
             page.tries = item.tries;
-            page.address = self.live[host as usize].address;
+            self.fill_addresses(&mut page, host);
             page.slot = self.ledger.enter(InFlight { host, seq });
             self.counters.in_flight += 1;
             self.live[host as usize].in_flight += 1;
@@ -270,15 +275,56 @@ impl Frontier {
         self.policy.delay.max(asked)
     }
 
-    /// Keeps the first allowed address of an answer. False if none is allowed.
-    pub(super) fn keep_address(&mut self, host: HostId, answer: &[IpAddr], now: Tick) -> bool {
+    /// Keeps the allowed addresses of an answer, in its order. False if none is allowed.
+    pub(super) fn keep_addresses(&mut self, host: HostId, answer: &Page, now: Tick) -> bool {
         let port = url::origin(self.hosts.origin(host)).map_or(80, |o| o.port);
         // One bad address among good ones may be a rebinding trick, or a mistake: it is never connected to either way.
-        let good = answer.iter().find(|ip| self.policy.addresses.allows(**ip));
+        let good = |ip: &IpAddr| self.policy.may_connect(SocketAddr::new(*ip, port));
+        let mut addresses = Vec::with_capacity(answer.addresses.len().min(ADDRESSES_MAX));
+        addresses.extend(
+            answer
+                .addresses
+                .iter()
+                .copied()
+                .filter(good)
+                .take(ADDRESSES_MAX),
+        );
         let live = &mut self.live[host as usize];
-        live.address = good.map(|ip| SocketAddr::new(*ip, port));
-        live.address_until = now + ADDRESS_TTL_S * SECOND;
-        live.address.is_some()
+        // What worked before works again sooner than what comes first by chance.
+        let last = live.addresses.first();
+        if let Some(at) = addresses.iter().position(|ip| Some(ip) == last) {
+            addresses[..=at].rotate_right(1);
+        }
+        let ttl_s = answer
+            .address_ttl_s
+            .clamp(ADDRESS_TTL_MIN_S, ADDRESS_TTL_MAX_S);
+        live.addresses = addresses.into();
+        live.port = port;
+        live.address_until = now + Tick::from(ttl_s) * SECOND;
+        !live.addresses.is_empty()
+    }
+
+    /// No server could say anything: addresses that are there serve on for the shortest time (RFC 8767 4). False if there
+    /// are none, or the servers did say that there are none.
+    pub(super) fn keep_stale(&mut self, host: HostId, answer: &Page, now: Tick) -> bool {
+        let live = &mut self.live[host as usize];
+        if live.addresses.is_empty() || answer.address_ttl_s > 0 {
+            return false;
+        }
+        live.address_until = now + Tick::from(ADDRESS_TTL_MIN_S) * SECOND;
+        true
+    }
+
+    /// A fetch got through at one of the further addresses: that is the one to use first from now on.
+    pub(super) fn prefer_address(&mut self, host: HostId, worked: Option<SocketAddr>) {
+        let live = &mut self.live[host as usize];
+        let at = live
+            .addresses
+            .iter()
+            .position(|ip| worked == Some(SocketAddr::new(*ip, live.port)));
+        if let Some(at) = at {
+            live.addresses[..=at].rotate_right(1);
+        }
     }
 }
 

@@ -70,6 +70,13 @@ impl HostRecord {
         out[46] = self.robots as u8;
     }
 
+    /// Whether its queue has `queued` URLs, and its counts leave room to go on.
+    pub(super) fn fits(&self, queued: u32) -> bool {
+        self.pushed.checked_sub(self.popped) == Some(queued)
+            && self.pushed.max(self.pages) <= u32::MAX / 2
+            && self.bytes <= u64::MAX / 2
+    }
+
     /// From [`RECORD_BYTES`] bytes of an image.
     pub fn decode(bytes: &[u8]) -> Self {
         let wide = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("8 bytes"));

@@ -75,12 +75,21 @@ struct Live {
     job_tries: u8,
     /// When the host's turn for its address comes; 0: not asked.
     ip_turn: Tick,
-    address: Option<SocketAddr>,
+    /// Checked addresses, the one to use first in front.
+    addresses: Box<[IpAddr]>,
+    port: u16,
     address_until: Tick,
     /// Kept where robots.txt has rules for us.
     rules: Option<Box<Rules>>,
     /// Everything queued here ends this way.
     ending: Option<Ending>,
+}
+
+impl Live {
+    /// The address to connect to.
+    fn address(&self) -> Option<SocketAddr> {
+        Some(SocketAddr::new(*self.addresses.first()?, self.port))
+    }
 }
 
 /// Why a host is given up.

@@ -11,6 +11,7 @@ use crate::protocol::{address, robots, scope, url};
 use crate::time::{SECOND, Tick};
 use regex::bytes::RegexSet;
 use std::collections::HashSet;
+use std::net::SocketAddr;
 
 /// A URL that asks to be admitted.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +65,7 @@ pub struct Policy {
     pub max_pages: u64,
     /// Bytes that queued text may take.
     pub queue_bytes_max: usize,
-    /// Addresses that may be connected to.
-    pub addresses: address::Policy,
+    addresses: address::Policy,
 }
 
 fn patterns(which: &str, given: &[String]) -> Result<Option<RegexSet>> {
@@ -93,7 +93,11 @@ impl Policy {
             per_host: config.per_host.max(1),
             max_pages: config.max_pages.unwrap_or(u64::MAX),
             queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
-            addresses: address::Policy::new(&config.allow_net),
+            addresses: address::Policy::new(
+                &config.allow_net,
+                &config.own_addresses,
+                &config.own_listeners,
+            ),
         })
     }
 
@@ -157,9 +161,9 @@ impl Policy {
         (it.kind != LinkKind::Seed && scope::path_is_trap(it.target())).then_some(Dropped::Trap)
     }
 
-    /// Whether the lanes speak the scheme of an origin. TLS is the lanes' to learn.
-    pub fn speaks(&self, origin: &[u8]) -> bool {
-        url::origin(origin).is_some_and(|o| !o.https)
+    /// Whether `address` may be connected to.
+    pub fn may_connect(&self, address: SocketAddr) -> bool {
+        self.addresses.may_connect(address)
     }
 
     /// Pause that a robots.txt asks for, milliseconds, within the limit; 0 where it asks for none.

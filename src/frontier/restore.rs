@@ -157,6 +157,13 @@ impl Frontier {
             hosts: self.hosts.len() as u32,
             ..state.clone()
         };
+        let fits = |(host, live): (usize, &Live)| {
+            let record = self.hosts.get(host as HostId);
+            record.fits(live.queue.len())
+        };
+        if !self.live.iter().enumerate().all(fits) {
+            return Err(damaged("a host's record that does not fit its queue"));
+        }
         let queued: u64 = self.live.iter().map(|l| u64::from(l.queue.len())).sum();
         if queued != state.counters.queued || again.len() as u64 != state.counters.in_flight {
             return Err(damaged("queues of another length than the counters say"));

@@ -1,5 +1,7 @@
 //! The frontier against its naive twin, through cuts and restores, and in the cases the twin does not cover.
 
+mod addresses;
+
 use super::naive::{Naive, PlainLink, origin};
 use super::*;
 use crate::config::Scope;
@@ -423,6 +425,61 @@ fn robots_that_cannot_be_had_forbid_everything() {
         .iter()
         .position(|o| *o == Outcome::RobotsUnreachable);
     assert_eq!(frontier.counters().outcomes[at.unwrap()], 1);
+}
+
+/// Fetches of a.test until it is dry, every robots.txt answered with `robots` and every page after the first
+/// `good` ones with `page`.
+fn ends_of(robots: Outcome, page: Outcome, good: usize) -> (usize, [u64; Outcome::ALL.len()]) {
+    let mut frontier = Frontier::new(&config(), &IDENTITY).unwrap();
+    for n in 0..20 {
+        seed(&mut frontier, &format!("https://a.test/{n}"));
+    }
+    let mut tries = 0;
+    for second in 0..2_000 {
+        for mut order in orders(&mut frontier, second * SECOND) {
+            match order.job {
+                Job::Resolve => {
+                    order.outcome = Outcome::Fetched;
+                    order.addresses = vec![Ipv4Addr::LOCALHOST.into()];
+                }
+                Job::Robots if robots == Outcome::Fetched => answer_status(&mut order, 404),
+                Job::Robots => (tries, order.outcome) = (tries + 1, robots),
+                Job::Fetch if tries < good => {
+                    answer_status(&mut order, 200);
+                    tries += 1;
+                }
+                Job::Fetch => (tries, order.outcome) = (tries + 1, page),
+            }
+            frontier.handle(order, second * SECOND);
+        }
+    }
+    assert!(frontier.is_dry() && frontier.counters().balances());
+    (tries, frontier.counters().outcomes)
+}
+
+#[test]
+fn a_certificate_is_met_once_and_a_broken_handshake_again() {
+    let at = |outcome| Outcome::ALL.iter().position(|o| *o == outcome).unwrap();
+    // At robots.txt, and at the first page.
+    for (robots, page) in [
+        (Outcome::TlsExpired, Outcome::Fetched),
+        (Outcome::Fetched, Outcome::TlsExpired),
+    ] {
+        let (tries, outcomes) = ends_of(robots, page, 0);
+        assert_eq!((tries, outcomes[at(Outcome::TlsExpired)]), (1, 20));
+    }
+    for outcome in [
+        Outcome::TlsClosed,
+        Outcome::TlsProtocol,
+        Outcome::TlsTimeout,
+    ] {
+        let (tries, outcomes) = ends_of(outcome, Outcome::Fetched, 0);
+        assert_eq!((tries, outcomes[at(outcome)]), (3, 20), "{outcome:?}");
+    }
+    // One machine of many: each URL fails alone, until there are too many in a row.
+    let (tries, outcomes) = ends_of(Outcome::Fetched, Outcome::TlsExpired, 5);
+    assert_eq!(outcomes[at(Outcome::Fetched)], 5);
+    assert_eq!((tries, outcomes[at(Outcome::TlsExpired)]), (5 + 8, 15));
 }
 
 /// Hosts whose robots.txt redirects to that of b.test, which forbids /x; returns from where robots.txt was asked.

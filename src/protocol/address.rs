@@ -5,13 +5,13 @@
 //! * By default only globally reachable unicast addresses are allowed: 2000::/3 and IPv4, less the tables below.
 //! * What is judged is the address that is connected to. An IPv4 address wrapped for IPv6 (mapped, NAT64) is judged as
 //!   itself; wrappings whose inner address a third party routes (6to4, Teredo, IPv4-compatible) are never allowed.
-//! * The operator's `--allow-net` opens ranges, and nothing else does.
+//! * The addresses of this machine's own interfaces are denied like private ones, public as they may be.
+//! * The operator's `--allow-net` opens ranges, and nothing else does. Where this program itself listens is not opened by it.
 //!
-//! Deliberately absent: names (a name says nothing about where it leads) and the program's own listening addresses, which
-//! are inside the denied ranges unless the operator opened them.
+//! Deliberately absent: names (a name says nothing about where it leads).
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
@@ -61,7 +61,8 @@ const DENIED_V6: [Ipv6Net; 5] = [
 /// NAT64 well-known prefix (RFC 6052): the last 32 bits are the IPv4 address that is reached.
 const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 0, 96);
 
-/// The ports a page may not make a browser, or this crawler, talk to: WHATWG Fetch 2.9 "port blocking". Sorted.
+/// The ports a page may not make a browser, or this crawler, talk to: the bad ports of the WHATWG Fetch Standard, "port
+/// blocking", as web-platform-tests has them (`fetch/api/request/request-bad-port.any.js`, 83 ports). Sorted.
 const BAD_PORTS: [u16; 83] = [
     0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101,
     102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427,
@@ -74,13 +75,19 @@ const BAD_PORTS: [u16; 83] = [
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     allow: Box<[IpNet]>,
+    own: Box<[IpAddr]>,
+    listeners: Box<[SocketAddr]>,
 }
 
 impl Policy {
-    /// The default policy with `allow` opened.
-    pub fn new(allow: &[IpNet]) -> Self {
+    /// The default policy with `allow` opened, less the machine's `own` addresses where `allow` does not name them, and
+    /// less the program's `listeners` in any case.
+    pub fn new(allow: &[IpNet], own: &[IpAddr], listeners: &[SocketAddr]) -> Self {
+        let listener = |a: &SocketAddr| SocketAddr::new(unwrapped(a.ip()), a.port());
         Self {
             allow: IpNet::aggregate(&allow.to_vec()).into(),
+            own: own.iter().copied().map(unwrapped).collect(),
+            listeners: listeners.iter().map(listener).collect(),
         }
     }
 
@@ -88,7 +95,18 @@ impl Policy {
     pub fn allows(&self, ip: IpAddr) -> bool {
         let inner = unwrapped(ip);
         let opened = |ip: IpAddr| self.allow.iter().any(|net| net.contains(&ip));
-        is_global(inner) || opened(inner) || opened(ip)
+        is_global(inner) && !self.own.contains(&inner) || opened(inner) || opened(ip)
+    }
+
+    /// Whether `address` may be connected to: its address is allowed, and it is not ourselves that answer there.
+    pub fn may_connect(&self, address: SocketAddr) -> bool {
+        let inner = unwrapped(address.ip());
+        let ourselves = |listener: &SocketAddr| {
+            let here = listener.ip().is_unspecified()
+                && (inner.is_loopback() || inner.is_unspecified() || self.own.contains(&inner));
+            listener.port() == address.port() && (here || listener.ip() == inner)
+        };
+        self.allows(address.ip()) && !self.listeners.iter().any(ourselves)
     }
 }
 
@@ -213,7 +231,8 @@ mod tests {
 
     #[test]
     fn opened_ranges_only() {
-        let policy = Policy::new(&["127.0.0.0/8".parse().unwrap(), "fc00::/7".parse().unwrap()]);
+        let nets = ["127.0.0.0/8".parse().unwrap(), "fc00::/7".parse().unwrap()];
+        let policy = Policy::new(&nets, &[], &[]);
         for open in [
             "127.0.0.1",
             "127.255.255.255",
@@ -226,6 +245,39 @@ mod tests {
         for closed in ["10.0.0.1", "::1", "169.254.169.254", "64:ff9b::10.0.0.1"] {
             assert!(!policy.allows(ip(closed)), "{closed}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_denied_by_all_its_names_unless_opened() {
+        let own = [ip("8.8.8.8"), ip("2606:4700::1111")];
+        let policy = Policy::new(&[], &own, &[]);
+        for address in [
+            "8.8.8.8",
+            "::ffff:8.8.8.8",
+            "64:ff9b::8.8.8.8",
+            "2606:4700::1111",
+        ] {
+            assert!(!policy.allows(ip(address)), "{address}");
+        }
+        assert!(policy.allows(ip("8.8.8.9")));
+        let opened = Policy::new(&["8.8.8.8/32".parse().unwrap()], &own, &[]);
+        assert!(opened.allows(ip("8.8.8.8")) && !opened.allows(ip("2606:4700::1111")));
+    }
+
+    #[test]
+    fn our_own_listeners_are_denied_whatever_is_opened() {
+        let nets: [IpNet; 2] = ["127.0.0.0/8".parse().unwrap(), "8.0.0.0/8".parse().unwrap()];
+        let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let one = Policy::new(&nets, &[], &[at("127.0.0.1:9180")]);
+        assert!(!one.may_connect(at("127.0.0.1:9180")));
+        assert!(!one.may_connect(at("[::ffff:127.0.0.1]:9180")));
+        assert!(one.may_connect(at("127.0.0.1:80")) && one.may_connect(at("127.0.0.2:9180")));
+        let all = Policy::new(&nets, &[ip("8.8.8.8")], &[at("0.0.0.0:9180")]);
+        for here in ["127.0.0.1:9180", "127.9.9.9:9180", "8.8.8.8:9180"] {
+            assert!(!all.may_connect(at(here)), "{here}");
+        }
+        assert!(all.may_connect(at("8.8.8.9:9180")) && all.may_connect(at("127.0.0.1:80")));
+        assert!(!all.may_connect(at("10.0.0.1:80")));
     }
 
     #[test]
@@ -258,7 +310,7 @@ mod tests {
             }
             for end in [net.network(), net.broadcast()] {
                 assert!(!Policy::default().allows(end), "{row}: {end}");
-                let alone = Policy::new(&[net]);
+                let alone = Policy::new(&[net], &[], &[]);
                 assert!(alone.allows(end), "{row}: {end} opened");
             }
         }

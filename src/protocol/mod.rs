@@ -3,6 +3,7 @@
 pub mod address;
 pub mod charset;
 pub mod css;
+pub mod dns;
 pub mod html;
 pub mod http1;
 pub mod robots;

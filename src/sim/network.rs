@@ -15,7 +15,7 @@ use crate::event::{Job, Outcome, Page, Span};
 use crate::limits::HEADROOM_BYTES;
 use crate::time::Tick;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What is at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,6 +149,15 @@ impl Network {
 
     /// Fills the answer to an order, as the fetcher would.
     pub fn answer(&mut self, page: &mut Page, at: Tick) {
+        let inside = |ip: &IpAddr| ip.is_loopback();
+        if page.job != Job::Resolve {
+            let first = page.address.map(|a| a.ip());
+            let any_inside = first.iter().chain(&page.addresses).any(inside);
+            assert!(
+                first.is_some() && !any_inside,
+                "an order may lead to this machine"
+            );
+        }
         self.log.push(Served {
             url: page.url.clone(),
             at,
@@ -177,6 +186,12 @@ impl Network {
         };
         page.outcome = Outcome::Fetched;
         page.addresses.push(IpAddr::V4(address));
+        // A second address, of the other family, that every other fetch falls back to; and one that nobody may use.
+        if host % 2 == 1 && address != Ipv4Addr::LOCALHOST {
+            page.addresses.insert(0, IpAddr::V6(Ipv6Addr::LOCALHOST));
+            page.addresses.push(other_address(host));
+        }
+        page.address_ttl_s = (host * 50) as u32;
     }
 
     fn robots(&mut self, page: &mut Page) {
@@ -203,6 +218,10 @@ impl Network {
         let (host, path) = parts(&page.url);
         let number = path_number(path);
         let tries = page.tries;
+        if !number.is_multiple_of(2) && !page.addresses.is_empty() {
+            let port = page.address.map_or(80, |a| a.port());
+            page.address = Some(SocketAddr::new(page.addresses.remove(0), port));
+        }
         match self.plan(host, number) {
             Plan::Closes(times) if tries < times => page.outcome = Outcome::ClosedEarly,
             Plan::Overloaded(times) if tries < times => {
@@ -259,6 +278,11 @@ impl Network {
         }
         html
     }
+}
+
+/// The IPv6 address of a host that has one.
+fn other_address(host: u64) -> IpAddr {
+    Ipv6Addr::new(0x2606, 0x4700, 0, 0, 0, 0, 0, host as u16).into()
 }
 
 /// Number of the host and the path of `http://h7.test/path`.

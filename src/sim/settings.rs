@@ -52,7 +52,7 @@ impl Settings {
             compact_at: [1, 1, 8 << 10, u64::MAX][dice.apart(2).below(4) as usize],
         };
         let any = dice.one_in(3);
-        let config = Config {
+        let mut config = Config {
             seeds: (0..hosts)
                 .filter(|host| !any || host % 3 == 0)
                 .map(|host| (format!("http://h{host}.test/p0"), format!("seed {host}")))
@@ -73,6 +73,11 @@ impl Settings {
         let segment_bytes = [3_000, 12_000, 1 << 30][dice.below(3) as usize];
         // Each sealed segment costs a sync; tiny segments on a slow disk would be slower than the crawl.
         let slowest = if segment_bytes < 1 << 20 { 3 } else { 4 };
+        let sync = [1, 500, 5_000, 200_000][dice.below(slowest) as usize] * MICROSECOND;
+        // With short intervals and slow servers a URL is in flight over several cuts; a slow disk cannot promise them.
+        if sync <= 5 * MILLISECOND && dice.apart(3).one_in(2) {
+            config.checkpoint_every = 5 * SECOND;
+        }
         Self {
             seed,
             hosts,
@@ -80,7 +85,7 @@ impl Settings {
             links: dice.between(1, 12),
             body: [0, 200, 2_000][dice.below(3) as usize],
             latency: [1, 50, 3_000, 12_000][dice.below(4) as usize] * MILLISECOND,
-            sync: [1, 500, 5_000, 200_000][dice.below(slowest) as usize] * MICROSECOND,
+            sync,
             stall: [0, 0, 2, 3, 8][dice.below(5) as usize],
             delta_slots: [3, 16, 256][dice.below(3) as usize],
             segment_bytes,

@@ -26,6 +26,8 @@ pub struct Counters {
 /// Version and length of the encoded form.
 const VERSION: u64 = 1;
 const FIELDS: usize = 13;
+/// Largest count that is taken from a mark; bytes of a crawl stay below it too.
+const COUNT_MAX: u64 = 1 << 62;
 
 impl Counters {
     /// Counts a record of `plain` bytes in a frame of `stored` bytes.
@@ -65,7 +67,7 @@ impl Counters {
         fields.iter().flat_map(|f| f.to_le_bytes()).collect()
     }
 
-    /// From the bytes of a mark; `None` where they are of another version.
+    /// From the bytes of a mark; `None` where they are of another version, or say what no crawl counts to.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (chunks, rest) = bytes.as_chunks::<8>();
         let fields: [u64; FIELDS] = chunks
@@ -89,7 +91,8 @@ impl Counters {
             info_bytes,
             dedup_full,
         ] = fields;
-        (version == VERSION && rest.is_empty()).then_some(Self {
+        let plausible = fields.iter().all(|n| *n <= COUNT_MAX);
+        (version == VERSION && rest.is_empty() && plausible).then_some(Self {
             records,
             pages,
             revisits,
@@ -126,8 +129,10 @@ mod tests {
             (3, 2, 1, 1)
         );
         let bytes = counters.encode();
-        assert_eq!(Counters::decode(&bytes), Some(counters));
+        assert_eq!(Counters::decode(&bytes), Some(counters.clone()));
         assert_eq!(Counters::decode(&bytes[1..]), None);
         assert_eq!(Counters::decode(&[]), None);
+        counters.dedup_full = COUNT_MAX + 1;
+        assert_eq!(Counters::decode(&counters.encode()), None);
     }
 }

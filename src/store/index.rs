@@ -71,6 +71,11 @@ impl Position {
         Self(u64::from(segment) << Self::SHIFT | at)
     }
 
+    /// The same of numbers that may be anything; `None` where no entry can stand there.
+    pub fn checked(segment: u32, at: u64) -> Option<Self> {
+        (segment > 0 && segment < 1 << 24 && at < 1 << Self::SHIFT).then(|| Self::new(segment, at))
+    }
+
     /// From its stored number; 0 is none.
     pub fn from_u64(n: u64) -> Option<Self> {
         (n >> Self::SHIFT > 0).then_some(Self(n))

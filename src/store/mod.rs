@@ -421,16 +421,13 @@ fn framer() -> Result<Framer> {
 
 /// A fatal error on a file of the store.
 fn broken(name: &str, e: io::Error) -> Error {
-    let cause = match e.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
-        io::ErrorKind::PermissionDenied => "check the permissions of the directory",
-        io::ErrorKind::ReadOnlyFilesystem => "make the file system writable",
-        io::ErrorKind::AlreadyExists => "move it away or choose another --dir",
-        _ => "check the disk",
+    let error = match e.kind() {
+        io::ErrorKind::AlreadyExists => Error::environment(format!(
+            "cannot write {name}: {e}; move it away or choose another --dir"
+        )),
+        _ => Error::io("cannot write", name, e),
     };
-    Error::environment(format!(
-        "cannot write {name}: {e}; {cause} and run the same command again (the last checkpoint is intact)"
-    ))
+    Error::environment(format!("{error}; the last checkpoint is intact"))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::index::{self, Damage, ENTRY_BYTES_MAX, Entry, HEADER_BYTES, Kind, Position, Scan};
 use super::names::Part;
 use super::table::{self, Table};
+use crate::disk::CRAWL_FILE;
 use crate::error::{Error, Result};
 use crate::event::{Coding, Outcome};
 use crate::limits::CODINGS_MAX;
@@ -97,13 +98,15 @@ pub struct Body {
 }
 
 impl Reader {
-    /// Opens the crawl directory `dir`. Fails where it holds no segment or segments of several crawls.
+    /// Opens the crawl directory `dir`. Fails where it holds no crawl or segments of several crawls; a crawl that was
+    /// killed before its first segment is one without records.
     pub fn open(dir: &Path) -> Result<Self> {
-        let mut segments = Vec::new();
+        let (mut segments, mut begun) = (Vec::new(), false);
         for item in std::fs::read_dir(dir)
             .map_err(|e| Error::io("cannot open the crawl directory", dir, e))?
         {
             let item = item.map_err(|e| Error::io("cannot list", dir, e))?;
+            begun |= item.file_name() == CRAWL_FILE;
             if let Some((segment, Part::Index)) = item.file_name().to_str().and_then(Part::of) {
                 segments.push(segment);
             }
@@ -114,7 +117,7 @@ impl Reader {
             segments,
             crawl: None,
         };
-        if reader.segments.is_empty() {
+        if reader.segments.is_empty() && !begun {
             return Err(Error::environment(format!(
                 "{} holds no crawl (no segment-*.idx); name the directory given to `cyclosa crawl --dir`",
                 dir.display()
@@ -292,7 +295,15 @@ impl Reader {
     fn find_in_table(&self, segment: u32, table: &Table, url: &[u8]) -> Result<Option<Found>> {
         let mut newest = None;
         for at in table.find(table::hash(url)) {
-            let found = self.entry(Position::new(segment, at))?;
+            let position = Position::checked(segment, at).ok_or_else(|| {
+                self.damaged(
+                    Part::Table,
+                    segment,
+                    0,
+                    "it names a place that no index has",
+                )
+            })?;
+            let found = self.entry(position)?;
             if found.url == url {
                 newest = Some(found);
             }

@@ -393,7 +393,7 @@ fn torn_tails_are_reported_and_read_over_and_cut() {
     for (part, tail) in [(Part::Data, 5_000), (Part::Index, 50)] {
         let path = dir.path().join(part.name(1));
         let mut bytes = std::fs::read(&path).expect("a file");
-        let end = bytes.len();
+        let (end, whole_file) = (bytes.len(), bytes.clone());
         bytes.extend_from_within(end - tail..);
         std::fs::write(&path, &bytes).expect("written");
         let reader = Reader::open(dir.path()).expect("a reader");
@@ -409,6 +409,17 @@ fn torn_tails_are_reported_and_read_over_and_cut() {
                 .what
                 .contains("the next run of the crawl cuts")
         );
+        let to_mark = reader.verify_to(Some(&mark)).expect("readable");
+        assert_eq!(
+            (to_mark.defect_count, to_mark.behind, to_mark.kept),
+            (0, 1, mark.records),
+            "what a kill leaves behind the mark is no damage"
+        );
+        bytes.truncate(end - tail);
+        std::fs::write(&path, &bytes).expect("written");
+        let short = reader.verify_to(Some(&mark)).expect("readable");
+        assert!(short.defect_count > 0 || short.kept < mark.records);
+        std::fs::write(&path, [&whole_file[..], b"torn"].concat()).expect("written");
         Store::reopen(DirDisk::new(dir.path()), &CRAWL, settings(1 << 30), &mark)
             .expect("reopened");
         assert!(content(dir.path()) == whole);

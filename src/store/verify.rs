@@ -1,13 +1,15 @@
 //! Every checksum, every record: what `cyclosa verify` says about the segments.
 //!
 //! What must hold: every byte of segments and indexes is looked at; each defect is reported with its file, its offset
-//! and what it means for the user; a defect in one record does not hide those of others. Nothing is changed.
+//! and what it means for the user; a defect in one record does not hide those of others. Nothing is changed. What lies
+//! behind a checkpoint's mark is no part of the crawl, the next run cuts it: a kill may leave it in any state.
 
 use super::index::{self, Damage, Entry, HEADER_BYTES, Kind, Position, Scan};
 use super::names::Part;
 use super::reader::{Reader, unframe};
 use super::table::Table;
 use crate::error::{Error, Result};
+use crate::event::Mark;
 use crate::protocol::warc::{self, IDENTICAL_PAYLOAD, Record};
 use sha1::{Digest, Sha1};
 use std::fs::File;
@@ -54,10 +56,32 @@ pub struct Verified {
     pub defect_count: u64,
     /// The first [`DEFECTS_SHOWN_MAX`] of them.
     pub defects: Vec<Defect>,
+    /// Index entries up to the mark; all, where none was given.
+    pub kept: u64,
+    /// Defects behind the mark, which are none of the crawl's.
+    pub behind: u64,
+    /// Segment, its length and that of its index, bytes, at the mark.
+    mark: Option<(u32, u64, u64)>,
 }
 
 impl Verified {
+    /// Whether something at `offset` is part of the crawl.
+    fn keeps(&self, part: Part, segment: u32, offset: u64) -> bool {
+        self.mark.is_none_or(|(last, data_len, index_len)| {
+            let len = match part {
+                Part::Data => data_len,
+                Part::Index => index_len,
+                Part::Table => 0,
+            };
+            segment < last || segment == last && offset < len
+        })
+    }
+
     fn defect(&mut self, part: Part, segment: u32, offset: u64, what: impl Into<String>) {
+        if !self.keeps(part, segment, offset) {
+            self.behind += 1;
+            return;
+        }
         self.defect_count += 1;
         if self.defects.len() < DEFECTS_SHOWN_MAX {
             self.defects.push(Defect {
@@ -72,8 +96,20 @@ impl Verified {
 impl Reader {
     /// Verifies all segments. Only what keeps it from reading at all is an error; what it finds is in the result.
     pub fn verify(&self) -> Result<Verified> {
-        let mut verified = Verified::default();
+        self.verify_to(None)
+    }
+
+    /// The same; what lies behind `mark`, if there is one, is looked at and not held against the crawl.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_to(&self, mark: Option<&Mark>) -> Result<Verified> {
+        let mut verified = Verified {
+            mark: mark.map(|m| (m.segment, m.segment_len, m.index_len)),
+            ..Verified::default()
+        };
         let last = self.segments().last().copied().unwrap_or(0);
+        let last = last.max(mark.map_or(0, |m| m.segment));
         for segment in 1..=last {
             if self.segments().contains(&segment) {
                 self.verify_segment(segment, segment == last, &mut verified)?;
@@ -151,6 +187,7 @@ impl Reader {
                     }
                     end = Some(entry.end());
                     entries += 1;
+                    verified.kept += u64::from(verified.keeps(Part::Index, segment, at));
                     self.verify_record(&data, Position::new(segment, at), &entry, verified);
                 }
                 Some(Err(damage)) => {

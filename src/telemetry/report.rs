@@ -288,8 +288,13 @@ pub struct Report {
     pub dropped: Counts,
     /// robots.txt files by what became of them.
     pub robots: Counts,
+    /// What the lanes asked name servers in this run and what became of it, by [`crate::fetch::DnsLoad::figures`]; how long
+    /// it took is `latency_us.resolve`.
+    pub dns: Counts,
     /// Other things that limits dropped (links beyond the per-page limit, for one), by limit; no part of the balance.
     pub limits: Counts,
+    /// TLS of the last run: handshakes by kind, and what the limit on remembered sessions dropped; empty without TLS.
+    pub tls: Counts,
     /// Hosts known.
     pub hosts_known: u64,
     /// Hosts with the most pages, at most [`crate::limits::REPORT_ROWS_MAX`].

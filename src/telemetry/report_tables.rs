@@ -66,6 +66,10 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
         &block("Excluded, by reason", &report.excluded),
         &block("Dropped, by limit", &report.dropped),
     );
+    if let Some(line) = dns(&report.dns) {
+        sheet.line("");
+        sheet.paragraph(&line);
+    }
     if !report.robots.is_empty() || !report.limits.is_empty() {
         sheet.line("");
         sheet.beside(
@@ -73,6 +77,44 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
+    if !report.tls.is_empty() {
+        sheet.line("");
+        sheet.beside(&block("TLS handshakes of this run", &report.tls), &[]);
+    }
+}
+
+/// Name service in a sentence; none where nobody was asked.
+fn dns(counts: &Counts) -> Option<String> {
+    let of = |name: &str| counts.get(name).copied().unwrap_or(0);
+    let names = |name: &str| thousands(of(name));
+    let odd = [
+        ("timeouts", "unanswered"),
+        ("truncated", "too long for a datagram"),
+        ("wrong_case", "rewritten"),
+        ("mismatched", "for other questions"),
+        ("malformed", "malformed"),
+    ];
+    let odd: Vec<String> = odd
+        .iter()
+        .filter(|(name, _)| of(name) > 0)
+        .map(|(name, what)| format!("{} {what}", names(name)))
+        .collect();
+    let known = of("lookups").saturating_add(of("cached"));
+    (known > 0).then(|| {
+        let mut line = format!(
+            "DNS: {} names looked up ({} found, {} without an address, {} unanswered), {} from the cache, {} questions",
+            names("lookups"),
+            names("found"),
+            names("none"),
+            names("failed"),
+            names("cached"),
+            names("questions")
+        );
+        if !odd.is_empty() {
+            line += &format!("; answers {}", odd.join(", "));
+        }
+        line
+    })
 }
 
 fn sum(counts: &Counts) -> u64 {

@@ -96,7 +96,17 @@ fn fixed(pages: u64) -> Report {
         status: named(&[("200", pages - 9_000), ("404", 6_500), ("301", 2_500)]),
         excluded: named(&[("scope", 80_000), ("robots", 8_412)]),
         dropped: named(&[("trap", 900), ("url_too_long", 77)]),
+        dns: named(&[
+            ("lookups", 1_250),
+            ("found", 1_200),
+            ("none", 40),
+            ("failed", 10),
+            ("cached", 300),
+            ("questions", 2_600),
+            ("timeouts", 31),
+        ]),
         robots: named(&[("read", 1_100), ("absent", 90), ("unreachable", 10)]),
+        tls: named(&[("full", 1_180), ("resumed", 320), ("failed", 12)]),
         hosts: (0..25)
             .map(|n| HostRow {
                 host: format!("http://h{n}.web.test:8080"),

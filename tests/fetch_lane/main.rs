@@ -1,11 +1,17 @@
 //! The fetch lane against scripted servers on loopback.
 
+mod addresses;
 mod bodies;
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod failures;
 mod framing;
 mod kept;
+#[path = "../name_server/mod.rs"]
+mod name_server;
 mod names;
 mod server;
+mod tls;
 
 use cyclosa::config::ResolveRule;
 use cyclosa::event::Outcome;
@@ -29,17 +35,26 @@ struct Net {
 
 impl Net {
     fn new(change: impl FnOnce(&mut LaneSettings)) -> Self {
-        Self::with_rules(&[], change)
+        Self::with_rules(&[], &[], change)
     }
 
-    fn with_rules(rules: &[ResolveRule], change: impl FnOnce(&mut LaneSettings)) -> Self {
+    /// A lane that asks these name servers.
+    fn asking(servers: &[SocketAddr]) -> Self {
+        Self::with_rules(&[], servers, |_| {})
+    }
+
+    fn with_rules(
+        rules: &[ResolveRule],
+        servers: &[SocketAddr],
+        change: impl FnOnce(&mut LaneSettings),
+    ) -> Self {
         let clock = Clock::starting_at(SECOND);
         let mut settings = LaneSettings {
             clock,
             ..LaneSettings::default()
         };
         change(&mut settings);
-        let resolver = Resolver::new(rules).expect("resolver threads");
+        let resolver = Resolver::new(rules, servers);
         let lane = Lane::new(settings, resolver).expect("a lane");
         Self { lane, clock }
     }

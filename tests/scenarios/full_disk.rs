@@ -1,7 +1,7 @@
 //! A full disk: the crawl stops with one line, what is stored stays whole, and after room is made the same command goes on.
 //!
-//! The disk is a tmpfs in a mount namespace of the test's own, held open by a sleeping process and reached through its
-//! root in /proc; that needs root, else the test skips.
+//! The disk is a tmpfs, or an ext4 in a file, in a mount namespace of the test's own, held open by a sleeping process and
+//! reached through its root in /proc; that needs root, else the test skips.
 
 use super::program::Crawl;
 use super::scripted::{Answer, Server};
@@ -14,15 +14,34 @@ use std::process::{Child, Command, Stdio};
 struct Disk {
     holder: Child,
     place: tempfile::TempDir,
+    kind: Kind,
 }
 
+/// What is mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Tmpfs,
+    Ext4,
+}
+
+/// Size of the ext4, megabytes; a file takes what is too much.
+const EXT4_MEGABYTES: u32 = 600;
+
 impl Disk {
-    fn new(megabytes: u32) -> Option<Self> {
+    /// A disk with so much room.
+    fn new(kind: Kind, megabytes: u32) -> Option<Self> {
         let place = tempfile::tempdir().expect("a directory");
-        let script = format!(
-            "mount -t tmpfs -o size={megabytes}m none '{}' && echo mounted && exec sleep 600",
-            place.path().display()
-        );
+        let at = place.path().display();
+        let mount = match kind {
+            Kind::Tmpfs => format!("mount -t tmpfs -o size={megabytes}m none '{at}'"),
+            Kind::Ext4 => format!(
+                "truncate -s {EXT4_MEGABYTES}M '{at}.img' && mkfs.ext4 -q -m 0 '{at}.img' && \
+                 mount -o loop '{at}.img' '{at}' && rm '{at}.img' && \
+                 room=$(df --output=avail -m '{at}' | tail -1) && \
+                 fallocate -l $((room - {megabytes}))M '{at}/ballast'"
+            ),
+        };
+        let script = format!("{mount} && echo mounted && exec sleep 600");
         let spawned = Command::new("unshare")
             .args(["-m", "sh", "-c", &script])
             .stdout(Stdio::piped())
@@ -35,9 +54,13 @@ impl Disk {
         let mut line = String::new();
         let pipe = holder.stdout.take().expect("a pipe");
         let _ = BufReader::new(pipe).read_line(&mut line);
-        let disk = Self { holder, place };
+        let disk = Self {
+            holder,
+            place,
+            kind,
+        };
         if line.trim() != "mounted" {
-            println!("skipped: a tmpfs cannot be mounted here");
+            println!("skipped: {kind:?} cannot be mounted here");
             return None;
         }
         Some(disk)
@@ -49,6 +72,10 @@ impl Disk {
     }
 
     fn grow(&self, megabytes: u32) {
+        if self.kind == Kind::Ext4 {
+            std::fs::remove_file(self.path().join("ballast")).expect("it is there");
+            return;
+        }
         let grown = Command::new("nsenter")
             .args(["-t", &self.holder.id().to_string(), "-m", "mount", "-o"])
             .arg(format!("remount,size={megabytes}m"))
@@ -107,9 +134,11 @@ fn large_site() -> Server {
 
 #[test]
 fn a_full_disk_stops_the_crawl_and_costs_nothing_that_was_stored() {
-    for megabytes in [1, 4, 9, 16, 32, 48] {
-        let Some(disk) = Disk::new(megabytes) else {
-            return;
+    let tmpfs = [1, 4, 9, 16, 32, 48].map(|megabytes| (Kind::Tmpfs, megabytes));
+    let ext4 = [3, 20].map(|megabytes| (Kind::Ext4, megabytes));
+    for (kind, megabytes) in tmpfs.into_iter().chain(ext4) {
+        let Some(disk) = Disk::new(kind, megabytes) else {
+            continue;
         };
         let server = large_site();
         let more = ["--checkpoint-every", "1s", "--per-host", "4", "--quiet"];
@@ -117,7 +146,7 @@ fn a_full_disk_stops_the_crawl_and_costs_nothing_that_was_stored() {
         let crawl = crawl.in_dir(&disk.path().join("crawl"));
         let ended = crawl.run().expect(1);
         let line = ended.only_line();
-        assert!(line.contains("space"), "{megabytes} MiB: {line}");
+        assert!(line.contains("space"), "{kind:?}, {megabytes} MiB: {line}");
         let full = crawl.run().expect(1);
         assert!(full.only_line().contains("space"), "again: {full:?}");
         disk.grow(512);
@@ -127,7 +156,7 @@ fn a_full_disk_stops_the_crawl_and_costs_nothing_that_was_stored() {
             .map(|n| server.url("a.test", &format!("/{n}")))
             .chain([server.url("a.test", "/")])
             .collect();
-        assert_eq!(done, expected, "{megabytes} MiB: {ended:?}");
+        assert_eq!(done, expected, "{kind:?}, {megabytes} MiB: {ended:?}");
         crawl.assert_sound();
     }
 }

@@ -1,4 +1,7 @@
 //! `kill -9` at many moments, and the same command again: the same pages, none lost, little fetched again.
+//!
+//! `CYCLOSA_KILLS=200 cargo test --test scenarios kills_as_many -- --nocapture` kills at random moments, a third of them
+//! in the first 40 ms of a life, where it restores; `CYCLOSA_KILLS_SEED` repeats a run.
 
 use super::closure::closure;
 use super::program::Crawl;
@@ -46,8 +49,21 @@ struct Run {
     restored: Option<usize>,
 }
 
+/// What kills have cost.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    kills: usize,
+    /// Of these, before it had said what it restored.
+    in_restore: usize,
+    /// Pages fetched again.
+    again: usize,
+    /// Oldest of these when it was lost, seconds.
+    worst_s: f64,
+}
+
 /// Asserts for every run that what it fetched again is no more than what was lost with the runs before it.
-fn assert_redone_little(runs: &[Run]) {
+fn assert_redone_little(runs: &[Run]) -> Cost {
+    let mut cost = Cost::default();
     // When a page was fetched last, before the kill of that run.
     let mut seen: BTreeMap<&str, f64> = BTreeMap::new();
     for (n, run) in runs.iter().enumerate() {
@@ -70,8 +86,12 @@ fn assert_redone_little(runs: &[Run]) {
                 again.len()
             );
         }
+        cost.again += again.len();
+        cost.kills += usize::from(run.killed_at.is_finite());
+        cost.in_restore += usize::from(n > 0 && run.restored.is_none());
         for url in again {
             let age = seen[url];
+            cost.worst_s = cost.worst_s.max(age);
             assert!(
                 age <= PROMISED_S + SLACK_S,
                 "run {n} fetched {url} again, which was there {age} s before a kill"
@@ -79,6 +99,7 @@ fn assert_redone_little(runs: &[Run]) {
         }
         seen.extend(pages(&run.log).map(|l| (l.url.as_str(), run.killed_at - l.at)));
     }
+    cost
 }
 
 /// When a run is killed.
@@ -104,11 +125,9 @@ impl Kill {
     }
 }
 
-/// Runs the crawl once for each of `kills`, and then to the end.
-fn kill_and_finish(packages: usize, pace: &[&str], kills: &[Kill]) {
-    let Some(site) = Site::start(packages) else {
-        return;
-    };
+/// Runs the crawl once for each of `kills`, and then to the end. `None`: there is no server to crawl.
+fn kill_and_finish(packages: usize, pace: &[&str], kills: &[Kill]) -> Option<Cost> {
+    let site = Site::start(packages)?;
     let include = site.include();
     let scope = ["--scope", "any", "--include", &include, "--assets", "none"];
     let promise = ["--checkpoint-every", "1s"];
@@ -143,10 +162,11 @@ fn kill_and_finish(packages: usize, pace: &[&str], kills: &[Kill]) {
         restored: restored_pages(&ended.stderr),
     });
     assert!(runs.iter().any(|r| r.restored.is_some()), "{ended:#?}");
-    assert_redone_little(&runs);
+    let cost = assert_redone_little(&runs);
     let expected = closure(&site, false);
     assert_whole(&site, &crawl, &expected);
     tools::assert_readable(&crawl, expected.fetched.len());
+    Some(cost)
 }
 
 #[test]
@@ -159,4 +179,40 @@ fn a_crawl_killed_at_many_moments_loses_nothing_and_redoes_little() {
 fn a_crawl_killed_under_load_loses_nothing_and_redoes_little() {
     let kills = REQUESTS.map(Kill::Requests);
     kill_and_finish(2, &["--per-host", "8"], &kills);
+}
+
+#[test]
+fn kills_as_many_as_asked_for_lose_nothing() {
+    let asked = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    let Some(wanted) = asked("CYCLOSA_KILLS") else {
+        println!("skipped: CYCLOSA_KILLS says how many");
+        return;
+    };
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seed = asked("CYCLOSA_KILLS_SEED").unwrap_or(clock.map_or(1, |d| d.as_secs()));
+    println!("CYCLOSA_KILLS_SEED={seed}");
+    let mut state = seed | 1;
+    let mut below = |n: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % n
+    };
+    let mut all = Cost::default();
+    while (all.kills as u64) < wanted {
+        let kills: Vec<Kill> = (0..25)
+            .map(|_| match below(3) {
+                0 => Kill::After(Duration::from_millis(below(40))),
+                _ => Kill::After(Duration::from_millis(below(1_500))),
+            })
+            .collect();
+        let Some(cost) = kill_and_finish(2, &["--delay", "40ms"], &kills) else {
+            return;
+        };
+        all.kills += cost.kills;
+        all.in_restore += cost.in_restore;
+        all.again += cost.again;
+        all.worst_s = all.worst_s.max(cost.worst_s);
+        println!("{all:?}");
+    }
 }

@@ -3,14 +3,24 @@
 //! * [`site`] serves documentation packages of Debian with an nginx of the test's own; [`scripted`] is a server that does
 //!   what a test tells it.
 //! * [`closure`] says independently which pages a crawl has to fetch.
-//! * What is missing on a machine (nginx, packages, zstd, warcio, the right to mount) makes a test say that it skips.
+//! * What is missing on a machine (nginx, unbound, packages, zstd, warcio, the right to mount) makes a test say that it skips.
 
+#[path = "../certificates/mod.rs"]
+mod certificates;
 mod closure;
+mod copies;
+mod disk_faults;
+mod dns;
 mod full_disk;
+mod inward;
 mod killed;
 mod mistakes;
+#[path = "../name_server/mod.rs"]
+mod name_server;
+mod namespace;
 mod odd_servers;
 mod polite;
+mod power;
 mod program;
 mod report;
 mod scripted;
@@ -18,5 +28,7 @@ mod site;
 mod standby;
 mod stopped;
 mod synthetic;
+mod tls;
+mod tls_site;
 mod tools;
 mod whole_sites;

@@ -194,8 +194,16 @@ impl Crawl {
 
     /// Starts the crawl, or goes on with it.
     pub fn start(&self) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cyclosa"));
+        self.start_under(&[])
+    }
+
+    /// The same as the last arguments of another command.
+    pub fn start_under(&self, outer: &[&str]) -> Running {
+        let program = env!("CARGO_BIN_EXE_cyclosa");
+        let words = [outer, &[program]].concat();
+        let mut command = Command::new(words[0]);
         command
+            .args(&words[1..])
             .arg("crawl")
             .arg(self.home.path().join("seeds.txt"))
             .arg("--dir")

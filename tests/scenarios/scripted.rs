@@ -99,7 +99,14 @@ pub struct Server {
 impl Server {
     /// Answers every request by `answer(host without port, target)`.
     pub fn start(answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        Self::over(TcpListener::bind("127.0.0.1:0").expect("a port"), answer)
+    }
+
+    /// The same over a socket that listens already.
+    pub fn over(
+        listener: TcpListener,
+        answer: impl Fn(&str, &str) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let port = listener.local_addr().expect("its address").port();
         let memory = Arc::new(Mutex::new(Memory::default()));
         let (answer, kept) = (Arc::new(answer), memory.clone());

@@ -114,7 +114,8 @@ fn pages_of(package: &Package) -> Option<PathBuf> {
         .find(|place| place.is_dir())
 }
 
-fn nginx() -> Option<&'static str> {
+/// Where nginx lies, if it is installed.
+pub fn nginx() -> Option<&'static str> {
     let candidates = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
     candidates.into_iter().find(|path| Path::new(path).exists())
 }

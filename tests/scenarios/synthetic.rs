@@ -5,13 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// `cyclosa web` on a port of its own; ended when dropped.
-struct Web {
+pub struct Web {
     child: Child,
-    port: u16,
+    /// Where it listens on loopback.
+    pub port: u16,
 }
 
 impl Web {
-    fn start(flags: &[&str]) -> Self {
+    pub fn start(flags: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_cyclosa"))
             .args(["web", "--listen", "127.0.0.1:0"])
             .args(flags)

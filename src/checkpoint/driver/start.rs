@@ -169,7 +169,9 @@ fn refuse_used(disk: &dyn Disk) -> Result<()> {
             .map_err(|e| Error::io("cannot read", MANIFEST, e))?;
         for slot in 0..2 {
             match Slot::decode(&bytes, slot) {
-                Slot::Flawed(Flaw::Newer(_)) | Slot::Valid { .. } | Slot::Withdrawn { .. } => {
+                Slot::Flawed(Flaw::Newer(_) | Flaw::Older(_))
+                | Slot::Valid { .. }
+                | Slot::Withdrawn { .. } => {
                     return Err(Error::usage(
                         "the directory holds a crawl already (manifest); name another with --dir",
                     ));
