@@ -5,6 +5,7 @@ mod bodies;
 #[path = "../certificates/mod.rs"]
 mod certificates;
 mod failures;
+mod framing;
 mod kept;
 #[path = "../name_server/mod.rs"]
 mod name_server;

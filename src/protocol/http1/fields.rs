@@ -46,6 +46,8 @@ pub(super) fn content_codings(value: &[u8], mut known: usize, facts: &mut Facts)
     for name in list(value) {
         let coding = match name.len() {
             8 if name.eq_ignore_ascii_case(b"identity") => continue,
+            // No registered coding, but servers that mean identity send it, and browsers and curl take it so.
+            4 if name.eq_ignore_ascii_case(b"none") => continue,
             4 if name.eq_ignore_ascii_case(b"gzip") => Coding::Gzip,
             6 if name.eq_ignore_ascii_case(b"x-gzip") => Coding::Gzip,
             7 if name.eq_ignore_ascii_case(b"deflate") => Coding::Deflate,
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn codings_come_in_order_over_several_lines() {
         let mut facts = Facts::default();
-        let known = content_codings(b"identity, , X-GZIP", 0, &mut facts);
+        let known = content_codings(b"identity, None, , X-GZIP", 0, &mut facts);
         let known = content_codings(b"br", known, &mut facts);
         assert_eq!(facts.codings, [Coding::Gzip, Coding::Br]);
         assert!(!facts.coding_unknown);

@@ -99,6 +99,7 @@ fn web_platform_tests() {
             tally.equal + tally.failures + tally.other_schemes > 0,
             "{file}"
         );
+        assert!(tally.different.is_empty(), "{file}: {:#?}", tally.different);
     }
 }
 
