@@ -27,6 +27,7 @@ mod chunked;
 pub mod counters;
 pub mod cut;
 mod dispatch;
+mod filling;
 pub mod hosts;
 pub mod journal;
 pub mod log;

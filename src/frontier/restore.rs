@@ -8,6 +8,7 @@
 //! Deliberately absent: files and their checksums, which are the business of whoever implements [`Logs`].
 
 use super::cut::State;
+use super::filling::Filling;
 use super::hosts::{Hosts, RobotsState};
 use super::log::{Reader, Record};
 use super::queue::{Item, Queued};
@@ -186,15 +187,16 @@ impl Frontier {
 /// The seen set of `known` fingerprints, and their sum.
 fn rebuild_seen(logs: &dyn Logs, known: u64, bytes_max: usize) -> Result<(SeenSet, u64)> {
     let mut set = SeenSet::new(known as usize, bytes_max);
-    let (mut sum, mut len, mut fits) = (0u64, 0u64, true);
+    let mut filling = Filling::new(&mut set, known as usize);
+    let (mut sum, mut len) = (0u64, 0u64);
     let whole = logs.seen(&mut |piece| {
         len += piece.len() as u64;
-        fits = fits && set.extend(piece);
+        filling.extend(piece);
         sum = piece
             .iter()
             .fold(sum, |sum, f| sum.wrapping_add(journal::spread(*f)));
     });
-    if !fits {
+    if !filling.finish() {
         return Err(damaged(
             "the seen log holds what it cannot hold, or more than fits into a fifth of --memory",
         ));

@@ -80,7 +80,7 @@ impl Net {
             settings.clocks.rate_min = 10;
             settings.clocks.total = 6 * SECOND;
         }
-        let resolver = Resolver::new(&[]).expect("resolver threads");
+        let resolver = Resolver::new(&[], &[]);
         Self {
             lane: Lane::new(settings, resolver).expect("a lane"),
             clock,
