@@ -112,6 +112,8 @@ pub struct Config {
     pub own_addresses: Vec<IpAddr>,
     /// Where this program itself listens; refused whatever is opened.
     pub own_listeners: Vec<SocketAddr>,
+    /// Cookies that servers set are sent back to them.
+    pub cookies: bool,
     /// Which certificate authorities are believed.
     pub roots: Roots,
     /// Further certificate authorities, in DER.
@@ -194,6 +196,7 @@ impl Default for Config {
             dns: Vec::new(),
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            cookies: false,
             roots: Roots::default(),
             authorities: Vec::new(),
             idle_connections: limits::IDLE_CONNECTIONS_MAX,

@@ -112,6 +112,14 @@ pub const TLS_IDLE_READS_MAX: u32 = 4;
 pub const TLS_SESSIONS_MAX: usize = 4_096;
 /// Tickets kept of one server (TLS 1.3; the newest): servers send one or two a connection, and one is used up by each.
 pub const TLS_TICKETS_PER_SERVER: usize = 2;
+/// Registrable domains whose cookies are kept; the one added first is forgotten first.
+pub const COOKIE_SITES_MAX: usize = 20_000;
+/// Cookies kept of one registrable domain (RFC 6265 6.1 asks for 50 at least); the oldest is forgotten first.
+pub const COOKIES_PER_SITE: usize = 50;
+/// Bytes of a cookie's name and value (RFC 6265bis 5.6).
+pub const COOKIE_BYTES_MAX: usize = 4_096;
+/// Bytes of cookies in one request: what common servers take in a head.
+pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
 /// Bytes of a `--ca` file.
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 

@@ -138,6 +138,9 @@ pub struct Settings {
     /// Ask this name server instead of the system's, ADDR or ADDR:PORT; repeatable, asked in the order given
     #[arg(long, value_name = "ADDR", help_heading = "Network")]
     pub dns: Vec<NameServer>,
+    /// Send back the cookies that servers set (bounded; forgotten when the process ends)
+    #[arg(long, help_heading = "Network")]
+    pub cookies: bool,
     /// Believe the certificate authorities in this PEM file too; repeatable
     #[arg(long, value_name = "FILE.pem", help_heading = "Network")]
     pub ca: Vec<PathBuf>,
@@ -178,6 +181,7 @@ impl Settings {
             allow_net: list(self.allow_net, beneath.allow_net),
             resolve: list(self.resolve, beneath.resolve),
             dns: list(self.dns, beneath.dns),
+            cookies: self.cookies || beneath.cookies,
             ca: list(self.ca, beneath.ca),
             roots: self.roots.or(beneath.roots),
         }
@@ -255,6 +259,7 @@ impl Settings {
             dns: name_servers(self.dns)?,
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            cookies: self.cookies,
             roots: self.roots.map_or(usual.roots, Into::into),
             authorities,
             idle_connections: usual.idle_connections,

@@ -103,6 +103,12 @@ fn mind_tables(control: &Control) {
     drop(control.retired.pop());
 }
 
+/// Those that are not 0, by name.
+fn counted<const N: usize>(names: [&str; N], counts: [u64; N]) -> BTreeMap<String, u64> {
+    let named = names.into_iter().zip(counts).filter(|(_, n)| *n > 0);
+    named.map(|(name, n)| (name.to_string(), n)).collect()
+}
+
 fn report(
     config: &Config,
     stages: Vec<Stage>,
@@ -115,6 +121,7 @@ fn report(
     let mut store = None;
     let mut dns = BTreeMap::<String, u64>::new();
     let mut tls = [0; 4];
+    let mut cookies = [0; 2];
     for stage in stages {
         match stage {
             Stage::Frontier(stage) => frontier = Some(stage),
@@ -129,6 +136,8 @@ fn report(
                 tls[1] += load.tls_resumed;
                 tls[2] += load.tls_failed;
                 tls[3] += load.tls_sessions_dropped;
+                cookies[0] += load.cookies_set;
+                cookies[1] += load.cookies_dropped;
             }
             Stage::Parse(_) => {}
         }
@@ -147,12 +156,8 @@ fn report(
         restored: watch.restored.clone(),
         placement: watch.placement.clone(),
         dns,
-        tls: ["full", "resumed", "failed", "sessions_dropped"]
-            .into_iter()
-            .zip(tls)
-            .filter(|(_, n)| *n > 0)
-            .map(|(name, n)| (name.to_string(), n))
-            .collect(),
+        tls: counted(["full", "resumed", "failed", "sessions_dropped"], tls),
+        cookies: counted(["set", "dropped"], cookies),
         ..Report::default()
     };
     from_frontier(&mut report, &frontier, config, control);

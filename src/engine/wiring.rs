@@ -15,7 +15,7 @@ use super::worker::{Stage, Watch, Wired, Worker};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Page;
-use crate::fetch::{Lane, LaneSettings, Resolver, Trust};
+use crate::fetch::{Cookies, Lane, LaneSettings, Resolver, Trust};
 use crate::parse::Parser;
 use crate::ring::{self, Bell, Receiver, Sender};
 use crate::telemetry::{self, Measure, PlacementRow, Source, StageRecorder, Stop as Reason};
@@ -236,9 +236,11 @@ impl Builder<'_> {
     fn lanes(&self, placement: &Placement) -> Result<Vec<Lane>> {
         let resolver = Resolver::new(&self.config.resolve, &self.config.dns);
         let trust = Trust::new(self.config.roots, &self.config.authorities)?;
+        let cookies = self.config.cookies.then(Cookies::default);
         (0..placement.lanes)
             .map(|_| {
-                let settings = LaneSettings::of(self.config, trust.clone(), self.clock);
+                let (trust, cookies) = (trust.clone(), cookies.clone());
+                let settings = LaneSettings::of(self.config, trust, cookies, self.clock);
                 Lane::new(settings, resolver.clone()).map_err(system("a fetch lane"))
             })
             .collect()

@@ -86,6 +86,9 @@ impl Connections {
         page.clocks.started = self.context.clock.now();
         let (host, address) = (owner(&page), page.address);
         let mut flight = Flight::new(page, self.settings.clocks.total);
+        if let Some(cookies) = &self.settings.cookies {
+            flight.cookies = cookies.line(&flight.page, self.context.wall);
+        }
         let Some(address) = address else {
             return self.finish(flight, Outcome::NotSent);
         };
@@ -422,7 +425,18 @@ impl Connections {
     fn finish(&mut self, flight: Flight, outcome: Outcome) {
         let done = self.context.clock.now();
         let wall = self.context.wall;
-        self.finished.push(flight.conclude(outcome, done, wall));
+        let page = flight.conclude(outcome, done, wall);
+        if let Some(cookies) = self
+            .settings
+            .cookies
+            .as_ref()
+            .filter(|_| outcome.has_response())
+        {
+            let (set, dropped) = cookies.take(&page, wall);
+            self.context.load.cookies_set += set;
+            self.context.load.cookies_dropped += dropped;
+        }
+        self.finished.push(page);
     }
 
     fn deadline(&mut self, id: u32, now: Tick) {

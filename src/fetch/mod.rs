@@ -23,6 +23,7 @@
 //! Deliberately absent: pipelining, HTTP/2, proxies, cookies, early data (0-RTT), client certificates.
 
 mod connections;
+mod cookies;
 mod dns;
 mod exchange;
 mod lane;
@@ -34,6 +35,7 @@ mod transport;
 mod trust;
 mod wheel;
 
+pub use cookies::Cookies;
 pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
 pub use trust::{Trust, read_authorities};
@@ -55,6 +57,8 @@ pub struct LaneSettings {
     pub clocks: FetchClocks,
     /// Idle connections kept at most.
     pub idle_max: usize,
+    /// Cookies, where they are asked for.
+    pub cookies: Option<Cookies>,
     /// Whose certificates are believed.
     pub trust: Trust,
     /// For the clock readings of single pages; a copy of the crawl's clock.
@@ -63,13 +67,14 @@ pub struct LaneSettings {
 
 impl LaneSettings {
     /// The settings that `config` asks for.
-    pub fn of(config: &Config, trust: Trust, clock: Clock) -> Self {
+    pub fn of(config: &Config, trust: Trust, cookies: Option<Cookies>, clock: Clock) -> Self {
         Self {
             user_agent: config.user_agent.clone(),
             contact: config.contact.clone(),
             max_body: config.max_body,
             clocks: config.clocks,
             idle_max: config.idle_connections,
+            cookies,
             trust,
             clock,
         }
@@ -84,6 +89,7 @@ impl Default for LaneSettings {
             max_body: BODY_BYTES_DEFAULT,
             clocks: FetchClocks::default(),
             idle_max: IDLE_CONNECTIONS_MAX,
+            cookies: None,
             trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),
         }
@@ -127,6 +133,10 @@ pub struct LaneLoad {
     pub tls_resumed: u64,
     /// TLS handshakes that failed so far, for whatever reason.
     pub tls_failed: u64,
+    /// Cookies that answers have set so far.
+    pub cookies_set: u64,
+    /// Cookies that a limit refused or pushed out so far.
+    pub cookies_dropped: u64,
     /// Servers whose TLS sessions were forgotten for [`TLS_SESSIONS_MAX`](crate::limits::TLS_SESSIONS_MAX) so far.
     pub tls_sessions_dropped: u64,
     /// Bytes received so far, TLS included.

@@ -295,6 +295,8 @@ pub struct Report {
     pub limits: Counts,
     /// TLS of the last run: handshakes by kind, and what the limit on remembered sessions dropped; empty without TLS.
     pub tls: Counts,
+    /// Cookies of the last run: set by servers, and dropped by limits; empty without `--cookies`.
+    pub cookies: Counts,
     /// Hosts known.
     pub hosts_known: u64,
     /// Hosts with the most pages, at most [`crate::limits::REPORT_ROWS_MAX`].

@@ -77,9 +77,12 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
-    if !report.tls.is_empty() {
+    if !report.tls.is_empty() || !report.cookies.is_empty() {
         sheet.line("");
-        sheet.beside(&block("TLS handshakes of this run", &report.tls), &[]);
+        sheet.beside(
+            &block("TLS handshakes of this run", &report.tls),
+            &block("Cookies of this run", &report.cookies),
+        );
     }
 }
 

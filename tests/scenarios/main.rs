@@ -8,6 +8,7 @@
 #[path = "../certificates/mod.rs"]
 mod certificates;
 mod closure;
+mod cookies;
 mod copies;
 mod disk_faults;
 mod dns;

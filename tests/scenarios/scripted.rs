@@ -15,6 +15,8 @@ pub struct Asked {
     /// `name:port` of the Host field.
     pub host: String,
     pub target: String,
+    /// All of the request.
+    pub head: String,
     /// Requests of this host that were not answered yet, this one included.
     pub at_once: usize,
 }
@@ -140,7 +142,7 @@ impl Server {
 
 fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &Mutex<Memory>) {
     let _ = stream.set_nodelay(true);
-    while let Some((host, target)) = request(&mut stream) {
+    while let Some((host, target, head)) = request(&mut stream) {
         let name = host.split(':').next().unwrap_or_default().to_string();
         {
             let mut memory = memory.lock().expect("no panic inside");
@@ -150,6 +152,7 @@ fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &M
                 at: Instant::now(),
                 host: host.clone(),
                 target: target.clone(),
+                head,
                 at_once: *open,
             };
             memory.asked.push(asked);
@@ -165,8 +168,8 @@ fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &M
     }
 }
 
-/// Host and target of the next request; `None` where the client is gone.
-fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+/// Host, target and all of the next request; `None` where the client is gone.
+fn request(stream: &mut TcpStream) -> Option<(String, String, String)> {
     let mut head = Vec::new();
     let mut piece = [0; 4_096];
     while !head.ends_with(b"\r\n\r\n") {
@@ -177,7 +180,8 @@ fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let target = head.split(' ').nth(1)?.to_string();
     let mut fields = head.lines().filter_map(|l| l.split_once(':'));
     let (_, host) = fields.find(|(name, _)| name.eq_ignore_ascii_case("host"))?;
-    Some((host.trim().to_string(), target))
+    let host = host.trim().to_string();
+    Some((host, target, head))
 }
 
 /// A host of endless pages: page N links to pages 2N+1 and 2N+2, each below `/p/`.
