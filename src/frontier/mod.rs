@@ -45,6 +45,7 @@ mod tests;
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
+use crate::limits::TRIAL_ANSWERS;
 use crate::protocol::robots::Rules;
 use crate::protocol::url::Fingerprinter;
 use crate::time::Tick;
@@ -73,6 +74,8 @@ struct Live {
     job: bool,
     /// Tries of the current job so far.
     job_tries: u8,
+    /// Prompt answers in a row.
+    prompt_answers: u8,
     /// When the host's turn for its address comes; 0: not asked.
     ip_turn: Tick,
     /// Checked addresses, the one to use first in front.
@@ -355,6 +358,7 @@ impl Frontier {
 
     /// Puts a host where it belongs: nowhere, among the ready, or among the waiting.
     fn wake(&mut self, host: HostId, now: Tick) {
+        let on_trial = self.is_on_trial(host);
         let live = &mut self.live[host as usize];
         if live.place != Place::Nowhere
             || live.job
@@ -366,11 +370,16 @@ impl Frontier {
         let at = self.hosts.get(host).next_at.max(live.ip_turn);
         if at <= now {
             live.place = Place::Ready;
-            self.schedule.ready(host);
+            self.schedule.ready(host, on_trial);
         } else {
             live.place = Place::Waiting;
             self.schedule.wait(host, at);
         }
+    }
+
+    /// Whether a host has yet to show that it answers promptly.
+    fn is_on_trial(&self, host: HostId) -> bool {
+        self.live[host as usize].prompt_answers < TRIAL_ANSWERS
     }
 
     /// The host of an origin, added if need be; `None` where the table of hosts is full.
