@@ -165,6 +165,8 @@ pub struct Gauge {
     pub away: usize,
     /// Credits left.
     pub credits: usize,
+    /// A credit is left for a host that is ready.
+    pub may_order: bool,
     /// Bytes of queued text, seen set and host records.
     pub bytes: usize,
 }
@@ -332,6 +334,7 @@ impl Frontier {
             jobs: self.jobs,
             away: self.pool.away(),
             credits: self.pool.len(),
+            may_order: self.schedule.has_ready(self.pool.has(true)) && self.pool.has(false),
             bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
         }
     }

@@ -149,6 +149,11 @@ impl Schedule {
         (!self.waiting.is_empty()).then(|| self.waiting[0].0)
     }
 
+    /// Whether [`Schedule::next_ready`] has a host.
+    pub fn has_ready(&self, trials_too: bool) -> bool {
+        self.prompt.len > 0 || trials_too && self.on_trial.len > 0
+    }
+
     /// Hosts in the ready rings.
     pub fn ready_len(&self) -> usize {
         self.prompt.len + self.on_trial.len
