@@ -7,6 +7,9 @@
 mod bombs;
 mod drip;
 mod endless;
+mod flood;
+mod markup;
+mod silent;
 
 use super::program::{Crawl, Ended};
 use super::scripted::request;
