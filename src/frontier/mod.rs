@@ -333,7 +333,7 @@ impl Frontier {
             waiting: self.schedule.waiting_len(),
             jobs: self.jobs,
             away: self.pool.away(),
-            credits: self.pool.len(),
+            credits: self.pool.left(),
             may_order: self.schedule.has_ready(self.pool.has(true)) && self.pool.has(false),
             bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
         }

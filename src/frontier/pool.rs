@@ -29,8 +29,8 @@ impl PagePool {
 
     /// Whether a credit is left, for a host on trial or for another.
     pub fn has(&self, on_trial: bool) -> bool {
-        let kept = self.total / CREDITS_KEPT_ONE_IN;
-        !self.rest.is_empty() && !(on_trial && self.on_trial >= self.total - kept)
+        let for_trials = self.total - self.total / CREDITS_KEPT_ONE_IN;
+        !self.rest.is_empty() && (!on_trial || self.on_trial < for_trials)
     }
 
     /// A page to send, if a credit is left.
@@ -59,7 +59,7 @@ impl PagePool {
     }
 
     /// Credits left.
-    pub fn len(&self) -> usize {
+    pub fn left(&self) -> usize {
         self.rest.len()
     }
 
@@ -91,7 +91,7 @@ mod tests {
     fn hosts_on_trial_leave_a_share_to_the_others() {
         let mut pool = PagePool::new(8);
         let mut held: Vec<_> = std::iter::from_fn(|| pool.take(true)).collect();
-        assert_eq!((held.len(), pool.len()), (6, 2));
+        assert_eq!((held.len(), pool.left()), (6, 2));
         assert!(pool.take(false).is_some());
         pool.put(held.pop().unwrap());
         assert!(pool.take(true).is_some());
