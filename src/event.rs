@@ -337,6 +337,8 @@ pub struct Page {
     pub redirects: u8,
     /// Tries before this one.
     pub tries: u8,
+    /// Its credit is one of those for hosts on trial.
+    pub on_trial: bool,
     /// The checked address to connect to; where that failed and another of `addresses` was tried, that one.
     pub address: Option<SocketAddr>,
 

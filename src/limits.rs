@@ -129,6 +129,14 @@ pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 pub const CONCURRENCY_DEFAULT: usize = 1_024;
 /// Upper bound of `--concurrency`.
 pub const CONCURRENCY_MAX: usize = 1 << 16;
+/// One in so many credits is kept for hosts that answer promptly: hosts that drip, or have not shown themselves yet, hold
+/// the others at most, however many hosts they are.
+pub const CREDITS_KEPT_ONE_IN: usize = 4;
+/// Prompt answers in a row after which a host is no longer on trial: robots.txt and a page.
+pub const TRIAL_ANSWERS: u8 = 2;
+/// Longest answer, from the start of its fetch to its end, that is a prompt one, milliseconds. A longer one puts the host
+/// on trial again.
+pub const PROMPT_MS: u64 = 5_000;
 /// Most buffer bytes that the pages at rest keep; beyond it buffers are given back to the allocator.
 pub const PAGE_POOL_BYTES_MAX: usize = 512 << 20;
 /// Buffer bytes that one page at rest keeps at most.

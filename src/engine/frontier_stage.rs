@@ -246,9 +246,10 @@ impl FrontierStage {
         places
             .hosts_waiting
             .store(gauge.waiting as u64, Ordering::Relaxed);
-        places
-            .credits
-            .store(gauge.credits as u64, Ordering::Relaxed);
+        // Where those that are left are not for the hosts that are ready, credits are what is missing.
+        let none_fits = gauge.ready > 0 && !gauge.may_order;
+        let credits = if none_fits { 0 } else { gauge.credits };
+        places.credits.store(credits as u64, Ordering::Relaxed);
         if now >= self.timing.next_publish {
             self.timing.next_publish = now + PUBLISH_EVERY;
             self.publish_now(now);

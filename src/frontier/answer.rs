@@ -5,7 +5,7 @@ use super::log::Record;
 use super::queue::Queued;
 use super::{Ending, Frontier, MIMES_MAX, RobotsDetour};
 use crate::event::{Commit, HostId, Job, LinkKind, Outcome, Page};
-use crate::limits::{RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX, TRIES_MAX};
+use crate::limits::{PROMPT_MS, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX, TRIES_MAX};
 use crate::protocol::robots::Rules;
 use crate::time::{MILLISECOND, SECOND, Tick};
 
@@ -48,10 +48,26 @@ impl Frontier {
     /// Takes an answer. What is to be stored goes to the store; everything else returns to the pool.
     pub fn handle(&mut self, page: Box<Page>, now: Tick) {
         self.counters.wire_bytes += page.wire_bytes;
+        self.note_pace(&page, now);
         match page.job {
             Job::Resolve => self.resolved(page, now),
             Job::Robots => self.robots_answered(page, now),
             Job::Fetch => self.fetched(page, now),
+        }
+    }
+
+    /// Puts a host that kept a credit for long on trial; robots.txt and a page that came promptly end it.
+    fn note_pace(&mut self, page: &Page, now: Tick) {
+        let clocks = &page.clocks;
+        let took = match clocks.done {
+            0 => now.saturating_sub(clocks.ordered),
+            done => done.saturating_sub(clocks.started),
+        };
+        let prompt_answers = &mut self.live[page.host as usize].prompt_answers;
+        if took > PROMPT_MS * MILLISECOND {
+            *prompt_answers = 0;
+        } else if page.outcome.has_response() {
+            *prompt_answers = prompt_answers.saturating_add(1);
         }
     }
 
@@ -212,7 +228,7 @@ impl Frontier {
     pub(super) fn advance_detours(&mut self, now: Tick) {
         let waiting: Vec<HostId> = self.detours.keys().copied().collect();
         for host in waiting {
-            if self.pool.is_empty() {
+            if !self.pool.has(true) {
                 return;
             }
             let target = self.detours[&host].target;
@@ -252,7 +268,7 @@ impl Frontier {
     }
 
     fn order_detour(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take() else {
+        let Some(mut page) = self.pool.take(true) else {
             return;
         };
         let detour = self.detours.remove(&host).expect("the caller found it");

@@ -33,12 +33,12 @@ impl Frontier {
             self.advance_detours(now);
         }
         let mut looked = 0;
-        while looked < HOSTS_PER_TURN && !self.stopped && !self.pool.is_empty() {
+        while looked < HOSTS_PER_TURN && !self.stopped && self.pool.has(false) {
             let on_the_way = self.counters.pages + self.counters.in_flight;
             if on_the_way >= self.policy.max_pages {
                 break;
             }
-            let Some(host) = self.schedule.next_ready() else {
+            let Some(host) = self.schedule.next_ready(self.pool.has(true)) else {
                 break;
             };
             looked += 1;
@@ -149,7 +149,7 @@ impl Frontier {
     }
 
     pub(super) fn order_resolve(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take() else {
+        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
             return;
         };
         page.job = Job::Resolve;
@@ -159,7 +159,7 @@ impl Frontier {
 
     /// Orders a host's robots.txt from its own address.
     fn order_robots(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take() else {
+        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
             return;
         };
         page.job = Job::Robots;
@@ -220,7 +220,7 @@ impl Frontier {
 
     /// Orders the first URL of the queue that robots.txt allows.
     fn order_url(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take() else {
+        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
             return;
         };
         let mut item = std::mem::take(&mut self.popped);

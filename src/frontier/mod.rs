@@ -46,6 +46,7 @@ mod tests;
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
+use crate::limits::TRIAL_ANSWERS;
 use crate::protocol::robots::Rules;
 use crate::protocol::url::Fingerprinter;
 use crate::time::Tick;
@@ -74,6 +75,8 @@ struct Live {
     job: bool,
     /// Tries of the current job so far.
     job_tries: u8,
+    /// Prompt answers in a row.
+    prompt_answers: u8,
     /// When the host's turn for its address comes; 0: not asked.
     ip_turn: Tick,
     /// Checked addresses, the one to use first in front.
@@ -163,6 +166,8 @@ pub struct Gauge {
     pub away: usize,
     /// Credits left.
     pub credits: usize,
+    /// A credit is left for a host that is ready.
+    pub may_order: bool,
     /// Bytes of queued text, seen set and host records.
     pub bytes: usize,
 }
@@ -329,7 +334,8 @@ impl Frontier {
             waiting: self.schedule.waiting_len(),
             jobs: self.jobs,
             away: self.pool.away(),
-            credits: self.pool.len(),
+            credits: self.pool.left(),
+            may_order: self.schedule.has_ready(self.pool.has(true)) && self.pool.has(false),
             bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
         }
     }
@@ -356,6 +362,7 @@ impl Frontier {
 
     /// Puts a host where it belongs: nowhere, among the ready, or among the waiting.
     fn wake(&mut self, host: HostId, now: Tick) {
+        let on_trial = self.is_on_trial(host);
         let live = &mut self.live[host as usize];
         if live.place != Place::Nowhere
             || live.job
@@ -367,11 +374,16 @@ impl Frontier {
         let at = self.hosts.get(host).next_at.max(live.ip_turn);
         if at <= now {
             live.place = Place::Ready;
-            self.schedule.ready(host);
+            self.schedule.ready(host, on_trial);
         } else {
             live.place = Place::Waiting;
             self.schedule.wait(host, at);
         }
+    }
+
+    /// Whether a host has yet to show that it answers promptly.
+    fn is_on_trial(&self, host: HostId) -> bool {
+        self.live[host as usize].prompt_answers < TRIAL_ANSWERS
     }
 
     /// The host of an origin, added if need be; `None` where the table of hosts is full.

@@ -1,7 +1,10 @@
-//! Which host is next: a ring of hosts that may be fetched from now, and a heap of those that must wait.
+//! Which host is next: two rings of hosts that may be fetched from now, and a heap of those that must wait.
+//!
+//! Hosts on trial, which have not answered promptly yet or lately did not, have a ring of their own: where they hold all
+//! the credits that they may, the others pass them. As long as both may be fetched from, the rings take turns.
 //!
 //! What must hold: a host is at one place at a time; hosts that become ready at the same tick leave in the order of
-//! their numbers; growing copies nothing ([`Chunked`]); derived state, rebuilt at a restore.
+//! their numbers, within their ring; growing copies nothing ([`Chunked`]); derived state, rebuilt at a restore.
 
 use super::chunked::Chunked;
 use crate::event::HostId;
@@ -25,29 +28,57 @@ pub enum Place {
     Waiting,
 }
 
-/// Ready ring and timer heap.
+/// Hosts in the order in which they came.
 #[derive(Default)]
-pub struct Schedule {
+struct Ring {
     /// Blocks in order; hosts leave the first and join the last.
-    ready: VecDeque<VecDeque<HostId>>,
+    blocks: VecDeque<VecDeque<HostId>>,
     /// An emptied block, for the next one.
     spare: VecDeque<HostId>,
-    ready_len: usize,
+    len: usize,
+}
+
+/// Ready rings and timer heap.
+#[derive(Default)]
+pub struct Schedule {
+    prompt: Ring,
+    on_trial: Ring,
+    /// Whose turn it is where both rings may go.
+    trial_turn: bool,
     /// A heap: no element is larger than its children.
     waiting: Chunked<(Tick, HostId)>,
 }
 
-impl Schedule {
-    /// Appends a host to the ready ring.
-    pub fn ready(&mut self, host: HostId) {
-        if self.ready.back().is_none_or(|block| block.len() >= BLOCK) {
+impl Ring {
+    fn push(&mut self, host: HostId) {
+        if self.blocks.back().is_none_or(|block| block.len() >= BLOCK) {
             let mut block = std::mem::take(&mut self.spare);
             block.reserve(BLOCK);
-            self.ready.push_back(block);
+            self.blocks.push_back(block);
         }
-        if let Some(block) = self.ready.back_mut() {
+        if let Some(block) = self.blocks.back_mut() {
             block.push_back(host);
-            self.ready_len += 1;
+            self.len += 1;
+        }
+    }
+
+    fn pop(&mut self) -> Option<HostId> {
+        let block = self.blocks.front_mut()?;
+        let host = block.pop_front();
+        if block.is_empty() && self.blocks.len() > 1 {
+            self.spare = self.blocks.pop_front().unwrap_or_default();
+        }
+        self.len -= usize::from(host.is_some());
+        host
+    }
+}
+
+impl Schedule {
+    /// Appends a host to its ready ring.
+    pub fn ready(&mut self, host: HostId, on_trial: bool) {
+        match on_trial {
+            true => self.on_trial.push(host),
+            false => self.prompt.push(host),
         }
     }
 
@@ -65,15 +96,17 @@ impl Schedule {
         }
     }
 
-    /// The next ready host.
-    pub fn next_ready(&mut self) -> Option<HostId> {
-        let block = self.ready.front_mut()?;
-        let host = block.pop_front();
-        if block.is_empty() && self.ready.len() > 1 {
-            self.spare = self.ready.pop_front().unwrap_or_default();
+    /// The next ready host; one that is not on trial where those may not go.
+    pub fn next_ready(&mut self, trials_too: bool) -> Option<HostId> {
+        if !trials_too {
+            return self.prompt.pop();
         }
-        self.ready_len -= usize::from(host.is_some());
-        host
+        self.trial_turn = !self.trial_turn;
+        let (first, then) = match self.trial_turn {
+            true => (&mut self.on_trial, &mut self.prompt),
+            false => (&mut self.prompt, &mut self.on_trial),
+        };
+        first.pop().or_else(|| then.pop())
     }
 
     /// The next host whose time has come.
@@ -116,9 +149,14 @@ impl Schedule {
         (!self.waiting.is_empty()).then(|| self.waiting[0].0)
     }
 
-    /// Hosts in the ready ring.
+    /// Whether [`Schedule::next_ready`] has a host.
+    pub fn has_ready(&self, trials_too: bool) -> bool {
+        self.prompt.len > 0 || trials_too && self.on_trial.len > 0
+    }
+
+    /// Hosts in the ready rings.
     pub fn ready_len(&self) -> usize {
-        self.ready_len
+        self.prompt.len + self.on_trial.len
     }
 
     /// Hosts in the heap.
@@ -157,7 +195,7 @@ mod tests {
                     0 => {
                         s.wait(host, at);
                         heap.push(Reverse((at, host)));
-                        s.ready(host);
+                        s.ready(host, false);
                         ring.push_back(host);
                     }
                     1 => {
@@ -165,7 +203,7 @@ mod tests {
                         let want = due.then(|| heap.pop().map(|Reverse((_, h))| h)).flatten();
                         prop_assert_eq!(s.next_due(at), want);
                     }
-                    _ => prop_assert_eq!(s.next_ready(), ring.pop_front()),
+                    _ => prop_assert_eq!(s.next_ready(true), ring.pop_front()),
                 }
                 prop_assert_eq!((s.waiting_len(), s.ready_len()), (heap.len(), ring.len()));
                 prop_assert_eq!(s.next_tick(), heap.peek().map(|Reverse((t, _))| *t));
@@ -177,8 +215,23 @@ mod tests {
     fn the_ring_keeps_its_order_over_many_blocks() {
         let mut s = Schedule::default();
         let many = BLOCK as u32 * 3 + 7;
-        (0..many).for_each(|host| s.ready(host));
-        assert!((0..many).all(|host| s.next_ready() == Some(host)));
-        assert_eq!((s.next_ready(), s.ready_len()), (None, 0));
+        (0..many).for_each(|host| s.ready(host, true));
+        assert!((0..many).all(|host| s.next_ready(true) == Some(host)));
+        assert_eq!((s.next_ready(true), s.ready_len()), (None, 0));
+    }
+
+    #[test]
+    fn hosts_on_trial_take_turns_with_the_others_and_are_passed_where_they_must_wait() {
+        let mut s = Schedule::default();
+        (0..4).for_each(|host| s.ready(host, true));
+        (4..7).for_each(|host| s.ready(host, false));
+        let both: Vec<_> = (0..2).filter_map(|_| s.next_ready(true)).collect();
+        assert_eq!(both, [0, 4]);
+        assert_eq!(
+            [s.next_ready(false), s.next_ready(false)],
+            [Some(5), Some(6)]
+        );
+        assert_eq!((s.next_ready(false), s.ready_len()), (None, 3));
+        assert_eq!(s.next_ready(true), Some(1));
     }
 }

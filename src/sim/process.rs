@@ -209,7 +209,7 @@ impl Process {
     fn pass_time(&mut self) {
         let later = self.now + TURN + self.dice.below(100) * MICROSECOND;
         let gauge = self.frontier.gauge();
-        let may_order = gauge.ready > 0 && gauge.credits > 0 && matches!(self.ending, Ending::No);
+        let may_order = gauge.may_order && matches!(self.ending, Ending::No);
         let stages_wait = !(self.findings.is_empty()
             && self.returns.is_empty()
             && self.commits.is_empty()

@@ -13,6 +13,7 @@ mod copies;
 mod disk_faults;
 mod dns;
 mod full_disk;
+mod hostile;
 mod inward;
 mod killed;
 mod mistakes;

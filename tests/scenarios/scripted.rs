@@ -169,7 +169,7 @@ fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &M
 }
 
 /// Host, target and all of the next request; `None` where the client is gone.
-fn request(stream: &mut TcpStream) -> Option<(String, String, String)> {
+pub fn request(stream: &mut TcpStream) -> Option<(String, String, String)> {
     let mut head = Vec::new();
     let mut piece = [0; 4_096];
     while !head.ends_with(b"\r\n\r\n") {
