@@ -10,4 +10,5 @@ pub mod robots;
 pub mod scope;
 pub mod url;
 pub mod warc;
+pub mod xml;
 pub mod zframe;
