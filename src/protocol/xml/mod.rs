@@ -110,13 +110,7 @@ fn stylesheet(
 }
 
 /// Takes the part of the input as a reference.
-fn push(
-    input: &[u8],
-    found: &mut Found,
-    kind: RefKind,
-    (at, end): (usize, usize),
-    nofollow: bool,
-) {
+fn push(input: &[u8], found: &mut Found, kind: RefKind, (at, end): (usize, usize), nofollow: bool) {
     let needs = memchr::memchr3(b'&', b'\n', b'\t', &input[at..end]).is_some();
     found.push_xml(
         kind,

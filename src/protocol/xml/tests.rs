@@ -123,7 +123,10 @@ fn a_document_type_declares_nothing() {
 
 #[test]
 fn what_is_not_well_formed_is_read_on() {
-    finds("<a href='/1' <b href=/2><c href", &[(Page, "/1"), (Page, "/2")]);
+    finds(
+        "<a href='/1' <b href=/2><c href",
+        &[(Page, "/1"), (Page, "/2")],
+    );
     finds("<loc>/1</loc><loc>/2", &[(Page, "/1")]);
     finds("a < b <loc>1 < 2</loc>", &[(Page, "1 < 2")]);
     finds("<loc>/a<b/>/c</loc>", &[]);
@@ -135,7 +138,10 @@ fn what_is_not_well_formed_is_read_on() {
 #[test]
 fn limits_hold_and_are_counted() {
     let long = "x".repeat(REFERENCE_BYTES_MAX + 1);
-    let xml = format!("<r><loc>{long}</loc><a href='{long}'/><loc>{}</loc></r>", &long[1..]);
+    let xml = format!(
+        "<r><loc>{long}</loc><a href='{long}'/><loc>{}</loc></r>",
+        &long[1..]
+    );
     let mut found = Found::default();
     scan(xml.as_bytes(), Wanted::ALL, &mut found);
     assert_eq!((found.refs.len(), found.too_long), (1, 2));
