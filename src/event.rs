@@ -388,8 +388,12 @@ pub struct Page {
     pub record_plain_len: u64,
     /// Media type without parameters, lower case, at most 64 bytes.
     pub mime: Vec<u8>,
-    /// The page was parsed for links (HTML, CSS).
+    /// The page was parsed for links (HTML, XML, CSS).
     pub parsed: bool,
+    /// Its media type and its first bytes disagree ([`crate::protocol::sniff`]), and the bytes were believed.
+    pub mislabelled: bool,
+    /// Its content codings could not be undone to the end; the links are those of what came before.
+    pub decoding_ended: bool,
     /// For [`Job::Robots`]: the decoded file, at most [`crate::limits::ROBOTS_BYTES_MAX`].
     pub robots: Vec<u8>,
 }

@@ -23,6 +23,11 @@ pub const LINK_TEXT_BYTES_MAX: usize = 16 << 20;
 pub const CHARSET_LATE_META_BYTES: usize = 16 << 10;
 /// Bytes that a guess of the encoding looks at (a whole page would cost milliseconds).
 pub const CHARSET_GUESS_BYTES: usize = 4 << 10;
+/// First bytes of a body that are looked at for a tag where its media type is missing or says nothing (at least the 512 of
+/// browsers).
+pub const SNIFF_BYTES: usize = 1 << 10;
+/// First bytes of a body declared as text that are looked at for binary ones.
+pub const SNIFF_BINARY_BYTES: usize = 1 << 10;
 /// Nested `svg`, `math` and HTML inside them that the link scanner tracks; deeper ones are only counted.
 pub const FOREIGN_DEPTH_MAX: usize = 32;
 

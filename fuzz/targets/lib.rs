@@ -22,6 +22,7 @@ pub mod seal;
 pub mod segment;
 pub mod small_crawl;
 pub mod url;
+pub mod xml;
 
 /// A target.
 pub type Target = fn(&[u8]);
@@ -31,7 +32,7 @@ pub type Target = fn(&[u8]);
 pub const LARGEST_REQUEST: usize = 256 << 20;
 
 /// All targets by name; the name is also that of the corpus directory.
-pub const ALL: [(&str, Target); 10] = [
+pub const ALL: [(&str, Target); 11] = [
     ("charset", charset::run),
     ("checkpoint", checkpoint::run),
     ("decode", decode::run),
@@ -42,4 +43,5 @@ pub const ALL: [(&str, Target); 10] = [
     ("robots", robots::run),
     ("segment", segment::run),
     ("url", url::run),
+    ("xml", xml::run),
 ];

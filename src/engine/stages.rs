@@ -122,6 +122,12 @@ impl ParseStage {
                     self.recorder.record(Measure::Parse, after - before);
                     self.recorder.count(Counter::Parsed, u64::from(page.parsed));
                     self.recorder.count(Counter::Links, page.links.len() as u64);
+                    for (counter, so) in [
+                        (Counter::Mislabelled, page.mislabelled),
+                        (Counter::DecodingEnded, page.decoding_ended),
+                    ] {
+                        self.recorder.count(counter, u64::from(so));
+                    }
                 }
                 before = after;
                 send(&mut self.findings, page);

@@ -13,23 +13,16 @@ mod findings;
 pub mod record;
 
 use crate::config::Assets;
-use crate::event::{CrawlIdentity, Job, LinkKind, Page};
+use crate::event::{Coding, CrawlIdentity, Job, LinkKind, Page};
 use crate::limits::ROBOTS_BYTES_MAX;
 use crate::protocol::html::{self, Found, Wanted};
+use crate::protocol::sniff::{self, Kind};
 use crate::protocol::url::{Base, Fingerprinter};
 use crate::protocol::zframe::Level;
-use crate::protocol::{charset, css};
-use decode::Decoder;
+use crate::protocol::{charset, css, xml};
+use decode::{Decoded, Decoder};
 use findings::Findings;
 use record::RecordWriter;
-
-/// What a parser does with the markup of a page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Markup {
-    Html,
-    Css,
-    None,
-}
 
 /// One parser.
 pub struct Parser {
@@ -112,31 +105,53 @@ impl Parser {
     }
 
     fn markup(&mut self, page: &mut Page) {
-        let markup = self.markup_of(page);
         let followed = (200..300).contains(&page.facts.status) && !page.facts.coding_unknown;
-        if markup == Markup::None || !followed || !self.set_base(page) {
+        let kind = self.kind_of(page);
+        if kind == Kind::Other || !followed || !self.set_base(page) {
             return;
         }
-        page.parsed = true;
         // The text may lie in the page's own buffer while links are added to the page.
         let buf = std::mem::take(&mut page.buf);
-        self.links(page, &buf, markup);
+        self.links(page, &buf, kind);
         page.buf = buf;
     }
 
-    fn links(&mut self, page: &mut Page, buf: &[u8], markup: Markup) {
+    fn links(&mut self, page: &mut Page, buf: &[u8], declared: Kind) {
         let facts = page.facts;
         let body = &buf[page.body_at as usize..page.body_end as usize];
-        let plain = self.decoder.decode(body, &facts.codings).bytes();
+        let codings = match is_packed_sitemap(page, body) {
+            true => [Coding::Gzip, Coding::Identity],
+            false => facts.codings,
+        };
+        let decoded = self.decoder.decode(body, &codings);
+        page.decoding_ended = !matches!(decoded, Decoded::Whole(_));
+        let plain = decoded.bytes();
+        if declared == Kind::Unknown && !sniff::may_be_markup(plain) {
+            return;
+        }
         let encoding = charset::encoding_of(plain, facts.content_type.of(buf));
         let text = charset::to_utf8(plain, encoding, &mut self.scratch);
-        self.base.set_encoding(Some(encoding));
-        self.found.clear();
-        match markup {
-            Markup::Html => html::scan(text, self.wanted, &mut self.found),
-            Markup::Css => css::scan(text, &mut self.found),
-            Markup::None => {}
+        let kind = believed(declared, plain, text);
+        // Without a media type nothing was said that could be wrong.
+        page.mislabelled =
+            !page.mime.is_empty() && (kind == Kind::Other) != (declared == Kind::Unknown);
+        if kind == Kind::Other {
+            return;
         }
+        page.parsed = true;
+        // Outside of HTML and CSS a query is UTF-8 whatever the document is (RFC 3987 3.1).
+        let of_query = matches!(kind, Kind::Html | Kind::Css).then_some(encoding);
+        self.base.set_encoding(of_query);
+        self.found.clear();
+        let wanted = match page.kind {
+            // What an image or a stylesheet shows belongs to the page; what it links to does not.
+            LinkKind::Image | LinkKind::Style => Wanted {
+                pages: false,
+                ..self.wanted
+            },
+            _ => self.wanted,
+        };
+        scan(kind, text, wanted, &mut self.found);
         if let Some(base) = self.found.base_text(text) {
             self.base.rejoin(base);
         }
@@ -147,34 +162,60 @@ impl Parser {
         for reference in &found.refs {
             let kind = reference.kind.link_kind();
             let nofollow = !kind.is_asset() && (page_nofollow || reference.nofollow);
-            self.findings.add(
-                page,
-                &self.base,
-                found.text(reference, text),
-                kind,
-                nofollow,
-            );
+            let text = found.text(reference, text);
+            self.findings.add(page, &self.base, text, kind, nofollow);
         }
     }
 
-    /// By the media type; without one by the first byte that is no white space.
-    fn markup_of(&self, page: &Page) -> Markup {
-        let document = matches!(
-            page.kind,
-            LinkKind::Seed | LinkKind::Page | LinkKind::Redirect
-        );
-        match &page.mime[..] {
-            b"text/html" | b"application/xhtml+xml" if document => Markup::Html,
-            b"text/css" if self.styles && page.kind == LinkKind::Style => Markup::Css,
-            b"" if document && page.facts.codings[0] == crate::event::Coding::Identity => {
-                let first = page.body().iter().find(|b| !b.is_ascii_whitespace());
-                if first == Some(&b'<') {
-                    Markup::Html
-                } else {
-                    Markup::None
-                }
-            }
-            _ => Markup::None,
+    /// By the media type, and by what the page was found as.
+    fn kind_of(&self, page: &Page) -> Kind {
+        let kind = sniff::declared(&page.mime);
+        let packed = is_packed_sitemap(page, page.body());
+        match page.kind {
+            LinkKind::Seed | LinkKind::Page | LinkKind::Redirect => match kind {
+                Kind::Css => Kind::Other,
+                Kind::Other if packed => Kind::Unknown,
+                kind => kind,
+            },
+            LinkKind::Style if self.styles && kind == Kind::Css => kind,
+            LinkKind::Image if self.styles && kind == Kind::Svg => kind,
+            _ => Kind::Other,
         }
+    }
+}
+
+/// What a body is after all.
+fn believed(declared: Kind, plain: &[u8], text: &[u8]) -> Kind {
+    match declared {
+        Kind::Unknown => sniff::markup(text),
+        Kind::Html | Kind::Xml | Kind::Svg if sniff::is_binary(plain, text) => Kind::Other,
+        kind => kind,
+    }
+}
+
+/// Whether the body is a gzip file with the name of an XML file: sitemaps are served so (sitemaps.org, "Sitemap index
+/// files").
+fn is_packed_sitemap(page: &Page, body: &[u8]) -> bool {
+    let path = page.url.split(|b| *b == b'?').next().unwrap_or_default();
+    page.facts.codings[0] == Coding::Identity
+        && path.ends_with(b".xml.gz")
+        && body.starts_with(b"\x1f\x8b")
+}
+
+fn scan(kind: Kind, text: &[u8], wanted: Wanted, found: &mut Found) {
+    match kind {
+        Kind::Html => html::scan(text, wanted, found),
+        Kind::Css => css::scan(text, found),
+        Kind::Svg => {
+            xml::scan_prolog(text, wanted, found);
+            html::scan(text, wanted, found);
+        }
+        // XML of these two is said so by its document element only.
+        Kind::Xml => match xml::root(text) {
+            b"html" => html::scan(text, wanted, found),
+            b"svg" => scan(Kind::Svg, text, wanted, found),
+            _ => xml::scan(text, wanted, found),
+        },
+        Kind::Unknown | Kind::Other => {}
     }
 }

@@ -8,6 +8,8 @@ pub mod html;
 pub mod http1;
 pub mod robots;
 pub mod scope;
+pub mod sniff;
 pub mod url;
 pub mod warc;
+pub mod xml;
 pub mod zframe;

@@ -97,11 +97,15 @@ pub enum Counter {
     RecordPlainBytes,
     /// Bytes of the records as written.
     RecordBytes,
+    /// Pages whose media type and first bytes disagreed; the bytes were believed.
+    Mislabelled,
+    /// Pages whose content codings could not be undone to the end: cut, corrupt, or beyond a limit.
+    DecodingEnded,
 }
 
 impl Counter {
     /// All, in the order reports show them.
-    pub const ALL: [Counter; 15] = [
+    pub const ALL: [Counter; 17] = [
         Self::Answers,
         Self::WireBytes,
         Self::Connections,
@@ -117,6 +121,8 @@ impl Counter {
         Self::Records,
         Self::RecordPlainBytes,
         Self::RecordBytes,
+        Self::Mislabelled,
+        Self::DecodingEnded,
     ];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -139,6 +145,8 @@ impl Counter {
             Self::Records => "records",
             Self::RecordPlainBytes => "record_plain_bytes",
             Self::RecordBytes => "record_bytes",
+            Self::Mislabelled => "mislabelled",
+            Self::DecodingEnded => "decoding_ended",
         }
     }
 }

@@ -8,6 +8,7 @@
 #[path = "../certificates/mod.rs"]
 mod certificates;
 mod closure;
+mod content;
 mod cookies;
 mod copies;
 mod disk_faults;

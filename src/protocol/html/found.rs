@@ -208,6 +208,46 @@ impl Found {
         });
     }
 
+    /// Takes a reference of an XML document, `text[at..end]`, whose escapes `unescape` decodes where there are any.
+    pub(in crate::protocol) fn push_xml(
+        &mut self,
+        kind: RefKind,
+        nofollow: bool,
+        text: &[u8],
+        (at, end): (usize, usize),
+        unescape: Option<Unescape>,
+    ) {
+        let (at, end) = trim(text, at, end);
+        let before = self.refs.len();
+        self.push_css(kind, text, (at, end), false, unescape);
+        if let Some(pushed) = self.refs.get_mut(before) {
+            pushed.nofollow = nofollow;
+        }
+    }
+
+    /// Takes a reference that lies elsewhere than in the input.
+    pub(in crate::protocol) fn push_copied(&mut self, kind: RefKind, text: &[u8]) {
+        self.push_copy(kind, text);
+    }
+
+    /// Takes the base URL that an XML document names.
+    pub(in crate::protocol) fn set_base_xml(&mut self, text: &[u8], unescape: Unescape) {
+        if self.base.is_none() && text.len() <= REFERENCE_BYTES_MAX {
+            let start = self.scratch.len();
+            unescape(text, &mut self.scratch);
+            self.base = Some(self.since(start));
+        }
+    }
+
+    /// A buffer to read with, given back by [`Found::give_spare`].
+    pub(in crate::protocol) fn take_spare(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.spare)
+    }
+
+    pub(in crate::protocol) fn give_spare(&mut self, spare: Vec<u8>) {
+        self.spare = spare;
+    }
+
     /// Takes a `<base href>`, if it is the first.
     pub(super) fn set_base(&mut self, input: &[u8], value: Value) {
         let (at, end) = trim(input, value.at, value.end);

@@ -42,7 +42,7 @@ impl Dumb {
     fn start(play: impl Fn(&str, &str, &mut Pipe) -> bool + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         Self::over(listener, move |mut stream, sent| {
-            while let Some((host, target)) = request(&mut stream) {
+            while let Some((host, target, _)) = request(&mut stream) {
                 let name = host.split(':').next().unwrap_or_default();
                 let mut pipe = Pipe {
                     stream: &stream,

@@ -1,0 +1,154 @@
+//! Documents that are no HTML, and documents that are not what their server says: which URLs a crawl finds in them.
+
+use super::program::Crawl;
+use super::scripted::{Answer, Server};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::collections::BTreeMap;
+use std::io::Write;
+
+fn gzip(body: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body.as_bytes()).expect("a vector");
+    encoder.finish().expect("a vector")
+}
+
+fn typed(mime: &str, body: impl AsRef<[u8]>) -> Answer {
+    Answer::new("200 OK", &format!("Content-Type: {mime}\r\n"), body)
+}
+
+/// A crawl from `/`, which links to `documents`; the targets that were asked for beyond these, sorted.
+#[track_caller]
+fn found(documents: Vec<(&str, Answer)>, assets: &str) -> (Crawl, Vec<String>) {
+    let names: Vec<String> = documents.iter().map(|(t, _)| t.to_string()).collect();
+    let mut pages: BTreeMap<String, Answer> = documents
+        .into_iter()
+        .map(|(target, answer)| (target.to_string(), answer))
+        .collect();
+    pages.insert("/".into(), Answer::links(&names));
+    let server = Server::start(move |_, target| {
+        pages.get(target).cloned().unwrap_or_else(Answer::not_found)
+    });
+    let crawl = Crawl::new(&[server.url("a.test", "/")], &["--assets", assets]);
+    crawl.run().expect(0);
+    crawl.assert_sound();
+    let mut targets = server.targets("a.test");
+    targets.retain(|t| t != "/" && !names.contains(t));
+    targets.sort();
+    (crawl, targets)
+}
+
+const ATOM: &str = "<?xml version='1.0' encoding='utf-8'?><feed xmlns='http://www.w3.org/2005/Atom' \
+    xml:base='/blog/'><link href='atom-home'/><link rel='self' href='/atom'/><entry><title>&lt;a href=/no></title>\
+    <link rel='alternate' href='atom-1?a=1&amp;b=2'/><link rel='enclosure' href='/atom.mp3'/>\
+    <content type='text/html' src='atom-content'/><id>http://a.test/atom-no</id></entry></feed>";
+const RSS: &str = "<?xml version='1.0'?><rss version='2.0'><channel><link>/rss-home</link>\
+    <image><url>/not-absolute.png</url><link>/rss-image-link</link></image>\
+    <item><link><![CDATA[/rss-1?x&y]]></link><guid>rss-guid-no</guid><enclosure url='/rss.mp3' type='audio/mpeg'/>\
+    <description><![CDATA[<a href=/rss-no>x</a>]]></description></item></channel></rss>";
+const INDEX: &str = "<?xml version='1.0'?><sitemapindex xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>\
+    <sitemap><loc>/map-1.xml</loc></sitemap><sitemap><loc>/map-2.xml.gz</loc></sitemap></sitemapindex>";
+const SVG: &str = "<?xml version='1.0'?><?xml-stylesheet href='/svg.css'?><svg xmlns='http://www.w3.org/2000/svg'>\
+    <a href='/svg-a'><text/></a><a xlink:href='/svg-b'/><image href='/svg.png'/></svg>";
+
+fn urlset(target: &str) -> String {
+    format!("<?xml version='1.0'?><urlset><url><loc> {target} </loc></url></urlset>")
+}
+
+#[test]
+fn feeds_sitemaps_and_images_of_markup_give_their_links() {
+    let coded = "Content-Type: text/xml\r\nContent-Encoding: gzip\r\n";
+    let documents = || {
+        vec![
+            ("/atom", typed("application/atom+xml; charset=utf-8", ATOM)),
+            ("/rss", typed("application/rss+xml", RSS)),
+            ("/index.xml", typed("application/xml", INDEX)),
+            (
+                "/map-1.xml",
+                Answer::new("200 OK", coded, gzip(&urlset("/in-map-1"))),
+            ),
+            (
+                "/map-2.xml.gz",
+                typed("application/gzip", gzip(&urlset("/in-map-2"))),
+            ),
+            ("/a.svg", typed("image/svg+xml", SVG)),
+        ]
+    };
+    let pages = [
+        "/blog/atom-1?a=1&b=2",
+        "/blog/atom-content",
+        "/blog/atom-home",
+        "/in-map-1",
+        "/in-map-2",
+        "/rss-1?x&y",
+        "/rss-home",
+        "/rss-image-link",
+        "/svg-a",
+        "/svg-b",
+    ];
+    assert_eq!(found(documents(), "none").1, pages);
+    let mut all = pages.map(String::from).to_vec();
+    all.extend(["/atom.mp3", "/rss.mp3", "/svg.css", "/svg.png"].map(String::from));
+    all.sort();
+    assert_eq!(found(documents(), "all").1, all);
+}
+
+#[test]
+fn documents_are_read_as_what_they_are_where_the_header_lies() {
+    let html = |name: &str| format!("\n<!DOCTYPE html><a href=/in-{name}>x</a>");
+    let (_, targets) = found(
+        vec![
+            ("/plain", typed("text/plain", html("plain"))),
+            ("/bytes", typed("application/octet-stream", html("bytes"))),
+            ("/untyped", Answer::new("200 OK", "", html("untyped"))),
+            ("/feed", typed("text/plain", urlset("/in-feed"))),
+            (
+                "/xhtml",
+                typed(
+                    "text/xml",
+                    "<?xml version='1.0'?><html><a href='/in-xhtml'/></html>",
+                ),
+            ),
+            ("/words", typed("text/plain", "see <a href=/no-words>")),
+            ("/json", typed("application/json", html("no-json"))),
+            ("/pdf", typed("text/html", "%PDF-1.4\n<a href=/no-pdf>")),
+            (
+                "/png",
+                typed("text/html", b"\x89PNG\r\n\x1a\n<a href=/no-png>"),
+            ),
+            ("/nul", typed("text/html", b"abc\0 <a href=/no-nul>")),
+            (
+                "/html-nul",
+                typed("text/html", b"<html>\0<a href=/in-html-nul>"),
+            ),
+        ],
+        "none",
+    );
+    let expected = [
+        "/in-bytes",
+        "/in-feed",
+        "/in-html-nul",
+        "/in-plain",
+        "/in-untyped",
+        "/in-xhtml",
+    ];
+    assert_eq!(targets, expected);
+}
+
+#[test]
+fn xml_declares_its_encoding() {
+    let body = "<?xml version='1.0' encoding='ISO-8859-1'?><urlset><url><loc>/caf\u{e9}?\u{e9}</loc></url></urlset>";
+    let latin: Vec<u8> = body.chars().map(|c| c as u8).collect();
+    let utf16: Vec<u8> = "\u{feff}<urlset><url><loc>/wide</loc></url></urlset>"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let (_, targets) = found(
+        vec![
+            ("/latin", typed("application/xml", latin)),
+            ("/utf16", typed("text/xml", utf16)),
+        ],
+        "none",
+    );
+    assert_eq!(targets, ["/caf%C3%A9?%C3%A9", "/wide"]);
+}
