@@ -3,6 +3,10 @@
 //! What must hold: a [`Config`] is complete and checked; nothing later parses text that a user typed. Defaults live
 //! here and in [`crate::limits`] only.
 
+mod credentials;
+
+pub use credentials::Credentials;
+
 use crate::limits;
 use crate::time::{MILLISECOND, SECOND, Tick};
 use std::net::{IpAddr, SocketAddr};
@@ -112,6 +116,12 @@ pub struct Config {
     pub own_addresses: Vec<IpAddr>,
     /// Where this program itself listens; refused whatever is opened.
     pub own_listeners: Vec<SocketAddr>,
+    /// It is said who crawls, so public addresses may be crawled.
+    pub identified: bool,
+    /// Further header fields of every request, each `Name: value`.
+    pub headers: Vec<String>,
+    /// Names and passwords, by origin.
+    pub credentials: Credentials,
     /// Cookies that servers set are sent back to them.
     pub cookies: bool,
     /// Which certificate authorities are believed.
@@ -196,6 +206,9 @@ impl Default for Config {
             dns: Vec::new(),
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            identified: true,
+            headers: Vec::new(),
+            credentials: Credentials::default(),
             cookies: false,
             roots: Roots::default(),
             authorities: Vec::new(),

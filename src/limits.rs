@@ -125,6 +125,10 @@ pub const COOKIES_PER_SITE: usize = 50;
 pub const COOKIE_BYTES_MAX: usize = 4_096;
 /// Bytes of cookies in one request: what common servers take in a head.
 pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
+/// Bytes of an `--auth` file.
+pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Further header fields of every request.
+pub const HEADERS_MAX: usize = 32;
 /// Bytes of a `--ca` file.
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 

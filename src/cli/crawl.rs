@@ -6,10 +6,10 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size, Time,
-    UserAgent,
+    Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size,
+    Time, UserAgent,
 };
-use crate::config::{Config, default_user_agent};
+use crate::config::{Config, Credentials, default_user_agent};
 use crate::engine;
 use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
@@ -103,7 +103,8 @@ pub struct Settings {
     /// Who crawls; the name before / is what robots.txt files are searched for [default: cyclosa/VERSION (+CONTACT)]
     #[arg(long, value_name = "TEXT", help_heading = "Politeness")]
     pub user_agent: Option<UserAgent>,
-    /// Where a webmaster can complain: a URL or a mail address
+    /// Where a webmaster can complain: a URL or a mail address (sent as From, too). Without one, here or in --user-agent,
+    /// nothing on the public Internet is crawled
     #[arg(long, value_name = "URL", help_heading = "Politeness")]
     pub contact: Option<FieldText>,
     /// Pause between two fetches of one host [default: 1s]
@@ -138,6 +139,12 @@ pub struct Settings {
     /// Ask this name server instead of the system's, ADDR or ADDR:PORT; repeatable, asked in the order given
     #[arg(long, value_name = "ADDR", help_heading = "Network")]
     pub dns: Vec<NameServer>,
+    /// Send this field with every request, "NAME: VALUE"; repeatable
+    #[arg(long, value_name = "FIELD", help_heading = "Network")]
+    pub header: Vec<HeaderField>,
+    /// Basic authentication: a file of lines "ORIGIN USER:PASSWORD", each sent to its origin only
+    #[arg(long, value_name = "FILE", help_heading = "Network")]
+    pub auth: Option<PathBuf>,
     /// Send back the cookies that servers set (bounded; forgotten when the process ends)
     #[arg(long, help_heading = "Network")]
     pub cookies: bool,
@@ -181,6 +188,8 @@ impl Settings {
             allow_net: list(self.allow_net, beneath.allow_net),
             resolve: list(self.resolve, beneath.resolve),
             dns: list(self.dns, beneath.dns),
+            header: list(self.header, beneath.header),
+            auth: self.auth.or(beneath.auth),
             cookies: self.cookies || beneath.cookies,
             ca: list(self.ca, beneath.ca),
             roots: self.roots.or(beneath.roots),
@@ -216,6 +225,12 @@ impl Settings {
                 "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
             ));
         }
+        let identified = self.contact.is_some() || names_somebody(&user_agent);
+        within("header", self.header.len(), 0..=limits::HEADERS_MAX)?;
+        let credentials = match &self.auth {
+            Some(path) => Credentials::read(path)?,
+            None => usual.credentials,
+        };
         let mut authorities = Vec::new();
         for path in &self.ca {
             authorities.append(&mut read_authorities(path)?);
@@ -259,6 +274,9 @@ impl Settings {
             dns: name_servers(self.dns)?,
             own_addresses: Vec::new(),
             own_listeners: Vec::new(),
+            identified,
+            headers: self.header.into_iter().map(|h| h.0).collect(),
+            credentials,
             cookies: self.cookies,
             roots: self.roots.map_or(usual.roots, Into::into),
             authorities,
@@ -273,6 +291,11 @@ impl Settings {
             clocks: usual.clocks,
         })
     }
+}
+
+/// Whether a user agent says where to complain.
+fn names_somebody(user_agent: &str) -> bool {
+    user_agent.contains("://") || user_agent.contains('@')
 }
 
 /// Each server once, and no more than are ever asked.
@@ -346,6 +369,7 @@ impl CrawlArgs {
         // Settings first: a wrong flag should not wait for a million seeds to be read.
         let mut config = settings.into_config()?;
         config.seeds = seeds::read(&self.seeds, stdin)?;
+        seeds::ask_who_crawls(&config)?;
         Ok(config)
     }
 }

@@ -3,10 +3,14 @@
 //! What must hold: every line is read as a bounded piece; a line that is no URL stops the program before anything is
 //! fetched, with its place and what to write instead; a file without any URL is a mistake, not an empty crawl.
 
+use crate::config::{Config, resolve_rule};
 use crate::error::{Error, Result};
 use crate::limits::{SEEDS_MAX, URL_BYTES_MAX};
+use crate::protocol::address::Policy;
 use std::fs::File;
+
 use std::io::{self, BufRead, BufReader, Read};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// Longest line that is read, bytes: whatever is longer can only be a mistake.
@@ -94,6 +98,70 @@ fn lines(from: &mut dyn BufRead, name: &str) -> Result<Vec<(String, String)>> {
         )));
     }
     Ok(seeds)
+}
+
+/// Refuses seeds on the public Internet where it is not said who crawls.
+///
+/// # Errors
+/// Names the first such seed, and what to write.
+pub fn ask_who_crawls(config: &Config) -> Result<()> {
+    if config.identified {
+        return Ok(());
+    }
+    let public = |(text, _): &&(String, String)| may_be_public(text, config);
+    match config.seeds.iter().find(public) {
+        None => Ok(()),
+        Some((text, place)) => {
+            let shown: String = text.chars().take(100).collect();
+            Err(Error::usage(format!(
+                "{place}: {shown} is on the public Internet: say where a webmaster can complain, with --contact \
+                 https://you.example/crawl or a mail address"
+            )))
+        }
+    }
+}
+
+/// Whether a URL leads to an address that is not private, as far as can be told without asking a name server.
+fn may_be_public(text: &str, config: &Config) -> bool {
+    let Ok(url) = url::Url::parse(text) else {
+        return false;
+    };
+    let port = url.port_or_known_default().unwrap_or(80);
+    let address = match url.host() {
+        Some(url::Host::Ipv4(ip)) => Some(IpAddr::V4(ip)),
+        Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
+        Some(url::Host::Domain(name)) => {
+            let rule = resolve_rule(&config.resolve, name, port);
+            if rule.is_none() && is_private_name(name) {
+                return false;
+            }
+            rule.map(|address| address.ip())
+        }
+        None => return false,
+    };
+    // Nothing but what is opened: what is public then, has been named by the user.
+    let opened = Policy::new(&config.allow_net, &[], &[]);
+    address.is_none_or(|ip| opened.allows(ip) && !opened.clone().opened_only().allows(ip))
+}
+
+/// Names that do not exist on the public Internet: single labels, and those below the special-use domains of RFC 6761,
+/// RFC 6762, RFC 8375 and ICANN's `.internal`.
+fn is_private_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let special = [
+        "localhost",
+        "test",
+        "invalid",
+        "example",
+        "local",
+        "internal",
+        "home.arpa",
+    ];
+    let below = |domain: &str| {
+        let front = name.strip_suffix(domain);
+        front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    };
+    !name.contains('.') || special.iter().any(|domain| below(domain))
 }
 
 /// Whether `text` is a URL that can be fetched; else what to write instead.

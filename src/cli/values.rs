@@ -229,6 +229,64 @@ impl FromStr for FieldText {
     }
 }
 
+/// A header field as it is sent: `Name: value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderField(pub String);
+from_text!(
+    HeaderField,
+    "a header field such as \"Accept-Language: en\""
+);
+
+/// Fields that are not for the user to set, each with what is instead.
+const KEPT_FIELDS: [(&str, &str); 16] = [
+    ("user-agent", "write --user-agent"),
+    ("from", "write --contact MAIL"),
+    (
+        "authorization",
+        "write --auth FILE, which sends it to one origin only",
+    ),
+    (
+        "cookie",
+        "write --cookies; a cookie of your own would go to every host",
+    ),
+    ("proxy-authorization", "it would go to every host"),
+    ("host", "the URL says it"),
+    ("accept-encoding", "what is undone is asked for"),
+    ("connection", "connections are kept as they can be"),
+    ("content-length", "requests have no body"),
+    ("expect", "requests have no body"),
+    ("keep-alive", "connections are kept as they can be"),
+    ("range", "pages are fetched whole"),
+    ("te", "transfer codings are not for the user"),
+    ("trailer", "requests have no body"),
+    ("transfer-encoding", "requests have no body"),
+    ("upgrade", "HTTP/1.1 is spoken"),
+];
+
+impl FromStr for HeaderField {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let FieldText(text) = text.parse()?;
+        let (name, value) = text
+            .split_once(':')
+            .ok_or("write it as NAME: VALUE, for example Accept-Language: en")?;
+        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(format!("`{name}` is no field name (RFC 9110 5.1)"));
+        }
+        let value = value.trim();
+        if value.is_empty() {
+            return Err(format!("{name} has no value"));
+        }
+        let mut kept = KEPT_FIELDS.iter();
+        if let Some((_, why)) = kept.find(|(kept, _)| kept.eq_ignore_ascii_case(name)) {
+            return Err(format!("{name} cannot be set: {why}"));
+        }
+        Ok(Self(format!("{name}: {value}")))
+    }
+}
+
 /// A User-Agent: starts with the product token that robots.txt files are searched for (RFC 9309 2.2.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserAgent(pub String);

@@ -86,8 +86,10 @@ impl Connections {
         page.clocks.started = self.context.clock.now();
         let (host, address) = (owner(&page), page.address);
         let mut flight = Flight::new(page, self.settings.clocks.total);
+        let credentials = self.settings.credentials.line(flight.page.origin());
+        flight.fields.extend_from_slice(credentials);
         if let Some(cookies) = &self.settings.cookies {
-            flight.cookies = cookies.line(&flight.page, self.context.wall);
+            cookies.line(&flight.page, self.context.wall, &mut flight.fields);
         }
         let Some(address) = address else {
             return self.finish(flight, Outcome::NotSent);

@@ -24,14 +24,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Cookies(Arc<Mutex<Jar>>);
 
 impl Cookies {
-    /// The line that goes into the request for `page`, with its end; empty where there is nothing to send.
-    pub(super) fn line(&self, page: &Page, now: Wall) -> Vec<u8> {
-        let mut line = Vec::new();
+    /// Appends the line that goes into the request for `page`, with its end; nothing where there is none to send.
+    pub(super) fn line(&self, page: &Page, now: Wall, out: &mut Vec<u8>) {
         if page.job == Job::Fetch {
             let jar = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            jar.write(&Asked::of(page), now, &mut line);
+            jar.write(&Asked::of(page), now, out);
         }
-        line
     }
 
     /// Takes what the answer in `page` sets; how many cookies that were, and how many a limit refused or pushed out.
@@ -187,25 +185,27 @@ impl Jar {
     }
 
     /// Longest paths first, then in the order of creation (RFC 6265 5.4).
-    fn write(&self, asked: &Asked<'_>, now: Wall, line: &mut Vec<u8>) {
+    fn write(&self, asked: &Asked<'_>, now: Wall, out: &mut Vec<u8>) {
         let Some(kept) = self.sites.get(asked.site()) else {
             return;
         };
         let mut going: Vec<_> = kept.iter().filter(|c| c.goes_to(asked, now)).collect();
         going.sort_by_key(|c| std::cmp::Reverse(c.path.len()));
+        let begin = out.len();
         for cookie in going {
-            let lead: &[u8] = if line.is_empty() { b"Cookie: " } else { b"; " };
+            let first = out.len() == begin;
+            let lead: &[u8] = if first { b"Cookie: " } else { b"; " };
             let bytes = lead.len() + cookie.name.len() + 1 + cookie.value.len();
-            if line.len() + bytes > COOKIE_HEADER_BYTES_MAX {
+            if out.len() - begin + bytes > COOKIE_HEADER_BYTES_MAX {
                 break;
             }
-            line.extend_from_slice(lead);
-            line.extend_from_slice(cookie.name.as_bytes());
-            line.push(b'=');
-            line.extend_from_slice(cookie.value.as_bytes());
+            out.extend_from_slice(lead);
+            out.extend_from_slice(cookie.name.as_bytes());
+            out.push(b'=');
+            out.extend_from_slice(cookie.value.as_bytes());
         }
-        if !line.is_empty() {
-            line.extend_from_slice(b"\r\n");
+        if out.len() > begin {
+            out.extend_from_slice(b"\r\n");
         }
     }
 }
@@ -338,8 +338,14 @@ mod tests {
         cookies.0.lock().expect("no panic").dropped
     }
 
+    fn line(cookies: &Cookies, page: &Page, now: Wall) -> Vec<u8> {
+        let mut out = Vec::new();
+        cookies.line(page, now, &mut out);
+        out
+    }
+
     fn sent(cookies: &Cookies, url: &str) -> String {
-        let line = String::from_utf8(cookies.line(&page(url), NOW)).expect("text");
+        let line = String::from_utf8(line(cookies, &page(url), NOW)).expect("text");
         let line = line.strip_suffix("\r\n").unwrap_or_default();
         line.strip_prefix("Cookie: ").unwrap_or_default().to_owned()
     }
@@ -425,8 +431,7 @@ mod tests {
         );
         assert_eq!(sent(&jar, "http://h.example/"), "a=1; b=1");
         assert!(
-            jar.line(&page("http://h.example/"), NOW + 61_000)
-                .starts_with(b"Cookie: a=1\r\n")
+            line(&jar, &page("http://h.example/"), NOW + 61_000).starts_with(b"Cookie: a=1\r\n")
         );
         answer(&jar, "http://h.example/", &["a=2", "b=; Max-Age=0"]);
         assert_eq!(sent(&jar, "http://h.example/"), "a=2");
@@ -475,6 +480,6 @@ mod tests {
         answer(&jar, "http://h.example/", &["a=1"]);
         let mut page = page("http://h.example/robots.txt");
         page.job = Job::Robots;
-        assert!(jar.line(&page, NOW).is_empty());
+        assert!(line(&jar, &page, NOW).is_empty());
     }
 }

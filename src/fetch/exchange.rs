@@ -46,8 +46,8 @@ pub(super) struct Connection {
 pub(super) struct Flight {
     pub page: Box<Page>,
     pub reader: Reader,
-    /// The line with its cookies; empty without.
-    pub cookies: Vec<u8>,
+    /// Lines of its own in the request: credentials and cookies; mostly empty.
+    pub fields: Vec<u8>,
     /// Bytes of the request that are sent.
     pub sent: usize,
     /// The connection had carried another request before.
@@ -114,7 +114,7 @@ impl Flight {
         Self {
             page,
             reader: Reader::new(HEADROOM_BYTES),
-            cookies: Vec::new(),
+            fields: Vec::new(),
             sent: 0,
             reused: false,
             redialled: false,
@@ -178,9 +178,9 @@ impl Connection {
         if written.is_err() {
             return Sent::Refused;
         }
-        if !flight.cookies.is_empty() {
+        if !flight.fields.is_empty() {
             request.truncate(request.len() - 2); // before the empty line
-            request.extend_from_slice(&flight.cookies);
+            request.extend_from_slice(&flight.fields);
             request.extend_from_slice(b"\r\n");
         }
         while flight.sent < request.len() {

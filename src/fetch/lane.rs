@@ -38,11 +38,12 @@ impl Lane {
     /// # Errors
     /// The system gives no poller, or (`InvalidInput`) user agent or contact hold a control character.
     pub fn new(settings: LaneSettings, resolver: Resolver) -> io::Result<Self> {
-        let writer = RequestWriter::new(&settings.user_agent, settings.contact.as_deref())
-            .map_err(|e| {
+        let contact = settings.contact.as_deref();
+        let writer =
+            RequestWriter::new(&settings.user_agent, contact, &settings.headers).map_err(|e| {
                 io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    format!("user agent or contact: {e}"),
+                    format!("user agent, contact or header: {e}"),
                 )
             })?;
         let poll = Poll::new()?;

@@ -40,7 +40,7 @@ pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
 pub use trust::{Trust, read_authorities};
 
-use crate::config::{Config, FetchClocks, Roots};
+use crate::config::{Config, Credentials, FetchClocks, Roots};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
 use crate::time::Clock;
 
@@ -57,6 +57,10 @@ pub struct LaneSettings {
     pub clocks: FetchClocks,
     /// Idle connections kept at most.
     pub idle_max: usize,
+    /// Further fields of every request, each `Name: value`.
+    pub headers: Vec<String>,
+    /// Names and passwords, by origin.
+    pub credentials: Credentials,
     /// Cookies, where they are asked for.
     pub cookies: Option<Cookies>,
     /// Whose certificates are believed.
@@ -74,6 +78,8 @@ impl LaneSettings {
             max_body: config.max_body,
             clocks: config.clocks,
             idle_max: config.idle_connections,
+            headers: config.headers.clone(),
+            credentials: config.credentials.clone(),
             cookies,
             trust,
             clock,
@@ -89,6 +95,8 @@ impl Default for LaneSettings {
             max_body: BODY_BYTES_DEFAULT,
             clocks: FetchClocks::default(),
             idle_max: IDLE_CONNECTIONS_MAX,
+            headers: Vec::new(),
+            credentials: Credentials::default(),
             cookies: None,
             trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),

@@ -93,11 +93,7 @@ impl Policy {
             per_host: config.per_host.max(1),
             max_pages: config.max_pages.unwrap_or(u64::MAX),
             queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
-            addresses: address::Policy::new(
-                &config.allow_net,
-                &config.own_addresses,
-                &config.own_listeners,
-            ),
+            addresses: addresses(config),
         })
     }
 
@@ -176,5 +172,18 @@ impl Policy {
     /// How long robots.txt is trusted, in ticks.
     pub fn robots_ttl(&self) -> Tick {
         limits::ROBOTS_TTL_S * SECOND
+    }
+}
+
+/// What may be connected to: nothing public where it is not said who crawls.
+fn addresses(config: &Config) -> address::Policy {
+    let policy = address::Policy::new(
+        &config.allow_net,
+        &config.own_addresses,
+        &config.own_listeners,
+    );
+    match config.identified {
+        true => policy,
+        false => policy.opened_only(),
     }
 }

@@ -77,6 +77,8 @@ pub struct Policy {
     allow: Box<[IpNet]>,
     own: Box<[IpAddr]>,
     listeners: Box<[SocketAddr]>,
+    /// Public addresses are closed too.
+    opened_only: bool,
 }
 
 impl Policy {
@@ -88,14 +90,22 @@ impl Policy {
             allow: IpNet::aggregate(&allow.to_vec()).into(),
             own: own.iter().copied().map(unwrapped).collect(),
             listeners: listeners.iter().map(listener).collect(),
+            opened_only: false,
         }
+    }
+
+    /// The same with public addresses closed, but for those that are opened.
+    pub fn opened_only(mut self) -> Self {
+        self.opened_only = true;
+        self
     }
 
     /// Whether `ip` may be connected to.
     pub fn allows(&self, ip: IpAddr) -> bool {
         let inner = unwrapped(ip);
         let opened = |ip: IpAddr| self.allow.iter().any(|net| net.contains(&ip));
-        is_global(inner) && !self.own.contains(&inner) || opened(inner) || opened(ip)
+        let public = is_global(inner) && !self.opened_only;
+        public && !self.own.contains(&inner) || opened(inner) || opened(ip)
     }
 
     /// Whether `address` may be connected to: its address is allowed, and it is not ourselves that answer there.

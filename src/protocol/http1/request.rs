@@ -26,24 +26,40 @@ pub struct RequestWriter {
 
 impl RequestWriter {
     /// A writer that identifies itself with `user_agent` and, where `contact` is a mail address, a From field
-    /// (RFC 9110 10.1.2).
+    /// (RFC 9110 10.1.2); `fields` are further ones, each `Name: value`, and one of a name that is sent anyway
+    /// (Accept) stands in its place.
     ///
     /// # Errors
-    /// [`NotCanonical`] where one of them holds a control character or the name is empty.
-    pub fn new(user_agent: &str, contact: Option<&str>) -> Result<Self, NotCanonical> {
+    /// [`NotCanonical`] where one of them holds a control character or is empty.
+    pub fn new(
+        user_agent: &str,
+        contact: Option<&str>,
+        fields: &[String],
+    ) -> Result<Self, NotCanonical> {
         let clean = |s: &str| !s.is_empty() && !s.chars().any(char::is_control);
-        if !clean(user_agent) || contact.is_some_and(|c| !clean(c)) {
+        let fields_clean = fields.iter().all(|f| clean(f));
+        if !clean(user_agent) || contact.is_some_and(|c| !clean(c)) || !fields_clean {
             return Err(NotCanonical);
         }
+        let given = |name: &str| {
+            let mut names = fields.iter().filter_map(|f| f.split_once(':'));
+            names.any(|(given, _)| given.eq_ignore_ascii_case(name))
+        };
         let mut tail = Vec::with_capacity(256);
         tail.extend_from_slice(b"\r\nUser-Agent: ");
         tail.extend_from_slice(user_agent.as_bytes());
-        tail.extend_from_slice(b"\r\nAccept: text/html, application/xhtml+xml, */*;q=0.8");
+        if !given("accept") {
+            tail.extend_from_slice(b"\r\nAccept: text/html, application/xhtml+xml, */*;q=0.8");
+        }
         tail.extend_from_slice(b"\r\nAccept-Encoding: zstd, gzip, br");
         let mailbox = contact.map(|c| c.strip_prefix("mailto:").unwrap_or(c));
         if let Some(mailbox) = mailbox.filter(|m| m.contains('@') && !m.contains("://")) {
             tail.extend_from_slice(b"\r\nFrom: ");
             tail.extend_from_slice(mailbox.as_bytes());
+        }
+        for field in fields {
+            tail.extend_from_slice(b"\r\n");
+            tail.extend_from_slice(field.as_bytes());
         }
         tail.extend_from_slice(b"\r\n\r\n");
         Ok(Self { tail })
@@ -81,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_and_its_fields() {
-        let writer = RequestWriter::new("cyclosa/1", Some("mailto:crawl@example.org")).unwrap();
+        let writer =
+            RequestWriter::new("cyclosa/1", Some("mailto:crawl@example.org"), &[]).unwrap();
         let mut out = Vec::new();
         writer.write(b"/a?b=c", b"h.test:8080", &mut out).unwrap();
         assert_eq!(
@@ -93,8 +110,23 @@ mod tests {
     }
 
     #[test]
+    fn further_fields_are_sent_and_accept_can_be_replaced() {
+        let fields = ["X-Team: a".to_owned(), "accept: text/html".to_owned()];
+        let writer = RequestWriter::new("cyclosa/1", None, &fields).unwrap();
+        let mut out = Vec::new();
+        writer.write(b"/", b"h", &mut out).unwrap();
+        let sent = String::from_utf8(out).unwrap();
+        assert!(
+            sent.ends_with("\r\nX-Team: a\r\naccept: text/html\r\n\r\n"),
+            "{sent}"
+        );
+        assert!(!sent.contains("Accept: "));
+    }
+
+    #[test]
     fn a_contact_page_is_no_mailbox() {
-        let writer = RequestWriter::new("cyclosa/1", Some("https://example.org/@bot")).unwrap();
+        let writer =
+            RequestWriter::new("cyclosa/1", Some("https://example.org/@bot"), &[]).unwrap();
         let mut out = Vec::new();
         writer.write(b"/", b"h", &mut out).unwrap();
         assert!(!out.windows(5).any(|w| w == b"From:"));
@@ -102,7 +134,7 @@ mod tests {
 
     #[test]
     fn nothing_can_split_a_request() {
-        let writer = RequestWriter::new("cyclosa/1", None).unwrap();
+        let writer = RequestWriter::new("cyclosa/1", None, &[]).unwrap();
         let mut out = b"kept".to_vec();
         for bad in 0..=u8::MAX {
             if bad.is_ascii_graphic() {
@@ -114,7 +146,8 @@ mod tests {
         assert!(writer.write(b"", b"h", &mut out).is_err());
         assert!(writer.write(b"/", b"", &mut out).is_err());
         assert_eq!(out, b"kept");
-        assert!(RequestWriter::new("a\r\nb", None).is_err());
-        assert!(RequestWriter::new("a", Some("b\n")).is_err());
+        assert!(RequestWriter::new("a\r\nb", None, &[]).is_err());
+        assert!(RequestWriter::new("a", Some("b\n"), &[]).is_err());
+        assert!(RequestWriter::new("a", None, &["X: y\r\nZ: 1".to_owned()]).is_err());
     }
 }
