@@ -77,10 +77,26 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
-    if !report.tls.is_empty() {
-        sheet.line("");
-        sheet.beside(&block("TLS handshakes of this run", &report.tls), &[]);
-    }
+    let bodies = odd_bodies(&report.run.counters);
+    let tls = block("TLS handshakes of this run", &report.tls);
+    let bodies_block = block("Odd bodies of this run", &bodies);
+    let (left, right) = match (report.tls.is_empty(), bodies.is_empty()) {
+        (true, true) => return,
+        (true, false) => (&bodies_block[..], &[][..]),
+        (false, true) => (&tls[..], &[][..]),
+        (false, false) => (&tls[..], &bodies_block[..]),
+    };
+    sheet.line("");
+    sheet.beside(left, right);
+}
+
+/// Bodies that were not what their head says.
+fn odd_bodies(counters: &Counts) -> Counts {
+    ["mislabelled", "decoding_ended"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_string(), *counters.get(name)?)))
+        .filter(|(_, n)| *n > 0)
+        .collect()
 }
 
 /// Name service in a sentence; none where nobody was asked.

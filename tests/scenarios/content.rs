@@ -240,4 +240,6 @@ fn bodies_that_real_tools_coded_are_read_and_what_cannot_be_is_counted() {
     let (crawl, targets) = found(documents, "none");
     assert_eq!(targets, expected);
     assert_eq!(crawl.report()["run"]["counters"]["decoding_ended"], ended);
+    let said = crawl.ask("report", &[]).expect(0).stdout;
+    assert!(said.contains("decoding_ended"), "{said}");
 }
