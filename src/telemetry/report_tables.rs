@@ -77,13 +77,33 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
-    if !report.tls.is_empty() || !report.cookies.is_empty() {
+    let odd = odd_bodies(&report.run.counters);
+    let parts = [
+        ("TLS handshakes of this run", &report.tls),
+        ("Cookies of this run", &report.cookies),
+        ("Odd bodies of this run", &odd),
+    ];
+    let some: Vec<_> = parts
+        .into_iter()
+        .filter(|(_, counts)| !counts.is_empty())
+        .collect();
+    let blocks: Vec<_> = some
+        .iter()
+        .map(|(title, counts)| block(title, counts))
+        .collect();
+    for pair in blocks.chunks(2) {
         sheet.line("");
-        sheet.beside(
-            &block("TLS handshakes of this run", &report.tls),
-            &block("Cookies of this run", &report.cookies),
-        );
+        sheet.beside(&pair[0], pair.get(1).map_or(&[][..], |right| &right[..]));
     }
+}
+
+/// Bodies that were not what their head says.
+fn odd_bodies(counters: &Counts) -> Counts {
+    ["mislabelled", "decoding_ended"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_string(), *counters.get(name)?)))
+        .filter(|(_, n)| *n > 0)
+        .collect()
 }
 
 /// Name service in a sentence; none where nobody was asked.

@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::process::{Command, Stdio};
 
 fn gzip(body: &str) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -96,7 +97,7 @@ fn feeds_sitemaps_and_images_of_markup_give_their_links() {
 #[test]
 fn documents_are_read_as_what_they_are_where_the_header_lies() {
     let html = |name: &str| format!("\n<!DOCTYPE html><a href=/in-{name}>x</a>");
-    let (_, targets) = found(
+    let (crawl, targets) = found(
         vec![
             ("/plain", typed("text/plain", html("plain"))),
             ("/bytes", typed("application/octet-stream", html("bytes"))),
@@ -133,6 +134,8 @@ fn documents_are_read_as_what_they_are_where_the_header_lies() {
         "/in-xhtml",
     ];
     assert_eq!(targets, expected);
+    // Three pages and a feed that said less than they are, three files that said they are pages.
+    assert_eq!(crawl.report()["run"]["counters"]["mislabelled"], 6);
 }
 
 #[test]
@@ -151,4 +154,92 @@ fn xml_declares_its_encoding() {
         "none",
     );
     assert_eq!(targets, ["/caf%C3%A9?%C3%A9", "/wide"]);
+}
+
+/// `body` through a compressor of this machine; `None` where there is none, which is said.
+fn tool(command: &[&str], body: &[u8]) -> Option<Vec<u8>> {
+    let started = Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = started else {
+        println!("skipped: {} is not installed", command[0]);
+        return None;
+    };
+    let mut input = child.stdin.take().expect("a pipe");
+    let body = body.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&body));
+    let output = child.wait_with_output().expect("it ends");
+    writer.join().expect("no panic").expect("it reads all");
+    assert!(output.status.success(), "{command:?}");
+    Some(output.stdout)
+}
+
+#[test]
+fn bodies_that_real_tools_coded_are_read_and_what_cannot_be_is_counted() {
+    let page = |name: &str| {
+        let filler: String = (0..40_000_u32)
+            .map(|i| format!("<p>{}", i.wrapping_mul(2_654_435_761)))
+            .collect();
+        format!("<!doctype html><a href=/first-{name}>x</a>{filler}<a href=/last-{name}>y</a>")
+    };
+    let coded = |coding: &str, body: Vec<u8>| {
+        let fields = format!("Content-Type: text/html\r\nContent-Encoding: {coding}\r\n");
+        Answer::new("200 OK", &fields, body)
+    };
+    let half = |mut body: Vec<u8>| {
+        body.truncate(body.len() / 2);
+        body
+    };
+    let gzip = |name: &str| tool(&["gzip", "-9", "-c"], page(name).as_bytes());
+    let zstd = |name: &str, more: &str| tool(&["zstd", "-q", more, "-c"], page(name).as_bytes());
+    let (Some(whole), Some(cut), Some(members)) = (gzip("gz"), gzip("cut"), gzip("members")) else {
+        return;
+    };
+    let mut documents = vec![
+        ("/gz", coded("gzip", whole)),
+        ("/cut", coded("gzip", half(cut))),
+        (
+            "/members",
+            coded("gzip", [self::gzip("<p>"), members].concat()),
+        ),
+    ];
+    let mut expected = vec![
+        "/first-cut",
+        "/first-gz",
+        "/last-gz",
+        "/first-members",
+        "/last-members",
+    ];
+    let mut ended = 1;
+    if let (Some(zst), Some(cut), Some(wide)) = (
+        zstd("zst", "-19"),
+        zstd("zcut", "-3"),
+        zstd("wide", "--long=27"),
+    ) {
+        let twice =
+            tool(&["gzip", "-c"], &zstd("twice", "-3").unwrap_or_default()).unwrap_or_default();
+        let thrice = self::gzip("not looked at");
+        documents.push(("/zst", coded("zstd", zst)));
+        documents.push(("/zcut", coded("zstd", half(cut))));
+        documents.push(("/wide", coded("zstd", wide)));
+        documents.push(("/twice", coded("zstd, gzip", twice)));
+        documents.push(("/thrice", coded("gzip, gzip, gzip", thrice)));
+        expected.extend([
+            "/first-zst",
+            "/last-zst",
+            "/first-zcut",
+            "/first-twice",
+            "/last-twice",
+        ]);
+        // Cut, and a window of 128 MiB.
+        ended += 2;
+    }
+    expected.sort_unstable();
+    let (crawl, targets) = found(documents, "none");
+    assert_eq!(targets, expected);
+    assert_eq!(crawl.report()["run"]["counters"]["decoding_ended"], ended);
+    let said = crawl.ask("report", &[]).expect(0).stdout;
+    assert!(said.contains("decoding_ended"), "{said}");
 }
