@@ -77,9 +77,8 @@ fn peers_that_stall_cost_no_core() {
 }
 
 #[test]
-fn a_peer_without_a_window_costs_no_core_while_the_request_cannot_be_sent() {
-    // Loopback takes the request into the system's buffers; a listener that never accepts, with a full backlog, does not
-    // even answer. That, and a peer that takes one byte a second, are what is left of "not writable".
+fn peers_that_read_a_byte_a_second_cost_no_core() {
+    // A request is small enough for the system's own send buffer, so the window closes behind it and opens byte by byte.
     let server = Dumb::raw(|mut stream| {
         set_socket_recv_buffer_size(&stream, 1).expect("a socket");
         while stream.read(&mut [0; 1]).is_ok_and(|n| n > 0) {
