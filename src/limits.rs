@@ -127,8 +127,10 @@ pub const COOKIE_BYTES_MAX: usize = 4_096;
 pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
 /// Bytes of an `--auth` file.
 pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Further header fields of every request.
-pub const HEADERS_MAX: usize = 32;
+/// Bytes of a name and its password in such a file.
+pub const CREDENTIAL_BYTES_MAX: usize = 512;
+/// Bytes of the further header fields of every request.
+pub const HEADERS_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a `--ca` file.
 pub const CA_FILE_BYTES_MAX: u64 = 16 << 20;
 
@@ -379,7 +381,15 @@ const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(LEASE_MS >= 4 * LEASE_RENEW_MS && LEASE_MS >= 3 * LEASE_STEP_MS);
 const _: () = assert!(LEASE_STEP_MS > LEASE_RENEW_MS && LEASE_STEP_MS > STANDBY_POLL_MS);
 // A request is taken by a TLS connection in one go, and a handshake is read in pieces of a record.
-const _: () = assert!(TLS_SEND_BYTES_MAX > URL_BYTES_MAX + 2 * USER_AGENT_BYTES_MAX + 4_096);
+const _: () = assert!(
+    TLS_SEND_BYTES_MAX
+        > URL_BYTES_MAX
+            + 2 * USER_AGENT_BYTES_MAX
+            + HEADERS_BYTES_MAX
+            + 2 * CREDENTIAL_BYTES_MAX
+            + COOKIE_HEADER_BYTES_MAX
+            + 1_024
+);
 const _: () = assert!(TLS_READ_BYTES >= 16 << 10);
 const _: () = assert!(SERIES_POINTS_MAX.is_multiple_of(2));
 // Patterns are counted in 16 bits; escaping makes them up to three times as long.

@@ -226,7 +226,13 @@ impl Settings {
             ));
         }
         let identified = self.contact.is_some() || names_somebody(&user_agent);
-        within("header", self.header.len(), 0..=limits::HEADERS_MAX)?;
+        let header_bytes: usize = self.header.iter().map(|h| h.0.len() + 2).sum();
+        if header_bytes > limits::HEADERS_BYTES_MAX {
+            return Err(Error::usage(format!(
+                "--header: all fields together are longer than {} bytes; servers refuse long requests",
+                limits::HEADERS_BYTES_MAX
+            )));
+        }
         let credentials = match &self.auth {
             Some(path) => Credentials::read(path)?,
             None => usual.credentials,

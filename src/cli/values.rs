@@ -238,7 +238,7 @@ from_text!(
 );
 
 /// Fields that are not for the user to set, each with what is instead.
-const KEPT_FIELDS: [(&str, &str); 16] = [
+const KEPT_FIELDS: [(&str, &str); 15] = [
     ("user-agent", "write --user-agent"),
     ("from", "write --contact MAIL"),
     (
@@ -249,11 +249,9 @@ const KEPT_FIELDS: [(&str, &str); 16] = [
         "cookie",
         "write --cookies; a cookie of your own would go to every host",
     ),
-    ("proxy-authorization", "it would go to every host"),
     ("host", "the URL says it"),
     ("accept-encoding", "what is undone is asked for"),
     ("connection", "connections are kept as they can be"),
-    ("content-length", "requests have no body"),
     ("expect", "requests have no body"),
     ("keep-alive", "connections are kept as they can be"),
     ("range", "pages are fetched whole"),
@@ -261,6 +259,17 @@ const KEPT_FIELDS: [(&str, &str); 16] = [
     ("trailer", "requests have no body"),
     ("transfer-encoding", "requests have no body"),
     ("upgrade", "HTTP/1.1 is spoken"),
+    ("http2-settings", "HTTP/1.1 is spoken"),
+];
+
+/// Beginnings of further such names.
+const KEPT_BEGINNINGS: [(&str, &str); 3] = [
+    ("proxy-", "it would go to every host"),
+    ("content-", "requests have no body"),
+    (
+        "if-",
+        "pages are fetched whole, whatever was fetched before",
+    ),
 ];
 
 impl FromStr for HeaderField {
@@ -279,8 +288,14 @@ impl FromStr for HeaderField {
         if value.is_empty() {
             return Err(format!("{name} has no value"));
         }
-        let mut kept = KEPT_FIELDS.iter();
-        if let Some((_, why)) = kept.find(|(kept, _)| kept.eq_ignore_ascii_case(name)) {
+        let lower = name.to_ascii_lowercase();
+        let kept = KEPT_FIELDS.iter().find(|(kept, _)| *kept == lower);
+        let begun = || {
+            KEPT_BEGINNINGS
+                .iter()
+                .find(|(begin, _)| lower.starts_with(begin))
+        };
+        if let Some((_, why)) = kept.or_else(begun) {
             return Err(format!("{name} cannot be set: {why}"));
         }
         Ok(Self(format!("{name}: {value}")))

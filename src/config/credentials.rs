@@ -5,7 +5,7 @@
 //! and passwords in URLs, which canonical URLs do not have.
 
 use crate::error::{Error, Result};
-use crate::limits::CREDENTIALS_FILE_BYTES_MAX;
+use crate::limits::{CREDENTIAL_BYTES_MAX, CREDENTIALS_FILE_BYTES_MAX};
 use data_encoding::BASE64;
 use std::collections::HashMap;
 use std::fmt;
@@ -66,6 +66,9 @@ impl Credentials {
             let user_password = rest.trim_start();
             if !user_password.contains(':') || user_password.contains(char::is_control) {
                 return Err((n + 1, "write USER:PASSWORD behind the origin"));
+            }
+            if user_password.len() > CREDENTIAL_BYTES_MAX {
+                return Err((n + 1, "name and password are longer than 512 bytes"));
             }
             let line = format!(
                 "Authorization: Basic {}\r\n",

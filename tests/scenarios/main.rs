@@ -15,6 +15,7 @@ mod disk_faults;
 mod dns;
 mod full_disk;
 mod hostile;
+mod identity;
 mod inward;
 mod killed;
 mod mistakes;

@@ -1,0 +1,132 @@
+//! What a crawl says of itself: who crawls, further header fields, and passwords for the origins they belong to.
+
+use super::program::Crawl;
+use super::scripted::{Answer, Server};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+fn refused(seed: &str, flags: &[&str]) -> String {
+    let crawl = Crawl::bare(&[seed.to_owned()], flags);
+    let said = crawl.run().expect(2).stderr;
+    assert!(!crawl.dir().exists(), "nothing was begun");
+    said
+}
+
+#[test]
+fn nothing_public_is_crawled_without_a_contact() {
+    for seed in [
+        "http://crawl-me.org/",
+        "https://93.184.215.14/",
+        "http://[2606:2800::1]/",
+    ] {
+        let said = refused(seed, &["--scope", "any"]);
+        assert!(said.contains("--contact") && said.contains(seed), "{said}");
+    }
+    // A rule says where a name leads; a public address does not become private by a name.
+    let said = refused("http://h.test/", &["--resolve", "h.test:*:93.184.215.14"]);
+    assert!(said.contains("--contact"), "{said}");
+}
+
+#[test]
+fn private_crawls_need_none_and_do_not_leave() {
+    let server = Server::start(|_, target| match target {
+        "/robots.txt" => Answer::not_found(),
+        _ => Answer::links(&["http://93.184.215.14/", "http://[2606:2800::1]/"]),
+    });
+    let flags = ["--scope", "any"];
+    let crawl = Crawl::new(&[server.url("a.test", "/")], &flags);
+    crawl.run().expect(0);
+    assert_eq!(crawl.report()["excluded"]["address"], 2);
+    crawl.assert_sound();
+}
+
+/// Fields of the request for `target` of `host`, in lower case.
+fn fields(server: &Server, target: &str) -> Vec<String> {
+    let asked = server.asked();
+    let asked = asked.iter().find(|a| a.target == target);
+    let head = &asked
+        .unwrap_or_else(|| panic!("{target} was asked for"))
+        .head;
+    head.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn further_fields_go_with_every_request() {
+    let server = Server::start(|_, target| match target {
+        "/" => Answer::links(&["/second"]),
+        _ => Answer::not_found(),
+    });
+    let flags = [
+        "--header",
+        "Accept-Language: de, en;q=0.5",
+        "--contact",
+        "mailto:crawl@example.org",
+    ];
+    let crawl = Crawl::new(&[server.url("a.test", "/")], &flags);
+    crawl.run().expect(0);
+    for target in ["/robots.txt", "/", "/second"] {
+        let fields = fields(&server, target);
+        assert!(
+            fields.contains(&"Accept-Language: de, en;q=0.5".to_owned()),
+            "{fields:?}"
+        );
+        assert!(
+            fields.contains(&"From: crawl@example.org".to_owned()),
+            "{fields:?}"
+        );
+    }
+    for (field, word) in [
+        ("Host: b.test", "Host"),
+        ("Authorization: Basic x", "--auth"),
+        ("X", "NAME: VALUE"),
+        ("X y: z", "field name"),
+        ("X: a\r\nY: b", "printable"),
+    ] {
+        let said = refused("http://a.test/", &["--header", field]);
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn a_password_goes_to_its_origin_and_is_found_nowhere_after() {
+    let server = Server::start(|host, target| match (host, target) {
+        (_, "/robots.txt") => Answer::not_found(),
+        ("a.test", "/") => Answer::redirect("302 Found", "/in"),
+        ("a.test", "/in") => Answer::links(&["http://b.test:PORT/there"]),
+        _ => Answer::html("end"),
+    });
+    let port = server.port;
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("auth.txt");
+    fs::write(
+        &file,
+        format!("# staging\nhttp://a.test:{port} reader:hush-9f3c\n"),
+    )
+    .expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    let flags = ["--scope", "any", "--auth", file.to_str().expect("a path")];
+    let seeds = [server.url("a.test", "/"), server.url("b.test", "/there")];
+    let crawl = Crawl::new(&seeds, &flags);
+    let ended = crawl.run().expect(0);
+    let line = "Authorization: Basic cmVhZGVyOmh1c2gtOWYzYw==".to_owned();
+    for target in ["/", "/in"] {
+        assert!(fields(&server, target).contains(&line), "{target}");
+    }
+    assert!(!fields(&server, "/there").contains(&line));
+    let told = format!("{}{}", ended.stdout, ended.stderr);
+    let mut all = vec![told.into_bytes()];
+    for entry in fs::read_dir(crawl.dir()).expect("a directory") {
+        all.push(fs::read(entry.expect("an entry").path()).expect("a file"));
+    }
+    for secret in [&b"hush-9f3c"[..], b"cmVhZGVyOmh1c2gtOWYzYw"] {
+        assert!(
+            all.iter()
+                .all(|text| !text.windows(secret.len()).any(|w| w == secret))
+        );
+    }
+    let export = crawl.ask(
+        "export",
+        &["--warc", home.path().join("out").to_str().expect("a path")],
+    );
+    assert!(export.code.is_some());
+}
