@@ -25,6 +25,7 @@ mod program;
 mod report;
 mod scripted;
 mod site;
+mod soak;
 mod standby;
 mod stopped;
 mod synthetic;
