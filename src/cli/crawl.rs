@@ -16,6 +16,7 @@ use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
 use crate::fetch::read_authorities;
 use crate::limits;
+use crate::telemetry::harmless;
 use crate::time::SECOND;
 use std::fmt::Display;
 use std::io::BufRead;
@@ -305,7 +306,7 @@ pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
     let quiet = config.quiet;
     let mut announce = |line: &str| {
         if !quiet {
-            eprintln!("{line}");
+            eprintln!("{}", harmless(line));
         }
     };
     let ended = if config.standby {

@@ -14,6 +14,7 @@ mod dns;
 mod full_disk;
 mod inward;
 mod killed;
+mod leaks;
 mod mistakes;
 #[path = "../name_server/mod.rs"]
 mod name_server;
