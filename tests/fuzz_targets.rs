@@ -238,5 +238,5 @@ macro_rules! targets {
 }
 
 targets!(
-    charset, checkpoint, decode, html, http1, records, references, robots, segment, url, xml
+    charset, checkpoint, decode, dns, html, http1, records, references, robots, segment, url, xml
 );

@@ -12,6 +12,7 @@
 pub mod charset;
 pub mod checkpoint;
 pub mod decode;
+pub mod dns;
 pub mod edits;
 pub mod html;
 pub mod http1;
@@ -32,10 +33,11 @@ pub type Target = fn(&[u8]);
 pub const LARGEST_REQUEST: usize = 256 << 20;
 
 /// All targets by name; the name is also that of the corpus directory.
-pub const ALL: [(&str, Target); 11] = [
+pub const ALL: [(&str, Target); 12] = [
     ("charset", charset::run),
     ("checkpoint", checkpoint::run),
     ("decode", decode::run),
+    ("dns", dns::run),
     ("html", html::run),
     ("http1", http1::run),
     ("records", records::run),

@@ -16,6 +16,7 @@ use crate::engine::stop::{EXIT_STOPPED, Stop};
 use crate::error::{Error, Result};
 use crate::fetch::read_authorities;
 use crate::limits;
+use crate::telemetry::harmless;
 use crate::time::SECOND;
 use std::fmt::Display;
 use std::io::BufRead;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 const EXAMPLES: &str = "\
 Examples:
   cyclosa crawl seeds.txt --contact https://example.org/crawl --max-pages 100000
-  echo http://example.org/ | cyclosa crawl - --dir example --for 10m
+  echo http://example.org/ | cyclosa crawl - --dir example --for 10m --contact you@your.site
   cyclosa crawl seeds.txt --config crawl.toml --scope domains
 
 The same command goes on after Ctrl-C, a crash or a reboot; a crawl is never overwritten.
@@ -339,7 +340,7 @@ pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
     let quiet = config.quiet;
     let mut announce = |line: &str| {
         if !quiet {
-            eprintln!("{line}");
+            eprintln!("{}", harmless(line));
         }
     };
     let ended = if config.standby {

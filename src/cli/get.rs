@@ -4,6 +4,7 @@ use super::out;
 use crate::error::{Error, Result};
 use crate::protocol::url;
 use crate::store::Reader;
+use crate::telemetry::harmless;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -50,7 +51,7 @@ pub fn run(typed: &GetArgs) -> Result<ExitCode> {
     } else {
         let body = reader.body(&found)?;
         if let Some(defect) = body.defect {
-            eprintln!("cyclosa: {}: {defect}", typed.url);
+            eprintln!("cyclosa: {}: {defect}", harmless(&typed.url));
         }
         body.bytes
     };

@@ -25,6 +25,7 @@ pub mod verify;
 pub mod web;
 
 use crate::error::Result;
+use crate::telemetry::harmless;
 use args::{Cli, Command};
 use clap::Parser;
 use std::process::ExitCode;
@@ -43,7 +44,8 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("cyclosa: {error}");
+            // It may repeat a line of a file, a file's name or what a server said.
+            eprintln!("cyclosa: {}", harmless(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }

@@ -7,8 +7,8 @@ use crate::config::{Config, resolve_rule};
 use crate::error::{Error, Result};
 use crate::limits::{SEEDS_MAX, URL_BYTES_MAX};
 use crate::protocol::address::Policy;
+use std::borrow::Cow;
 use std::fs::File;
-
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::IpAddr;
 use std::path::Path;
@@ -112,7 +112,7 @@ pub fn ask_who_crawls(config: &Config) -> Result<()> {
     match config.seeds.iter().find(public) {
         None => Ok(()),
         Some((text, place)) => {
-            let shown: String = text.chars().take(100).collect();
+            let shown: String = without_password(text).chars().take(100).collect();
             Err(Error::usage(format!(
                 "{place}: {shown} is on the public Internet: say where a webmaster can complain, with --contact \
                  https://you.example/crawl or a mail address"
@@ -166,14 +166,15 @@ fn is_private_name(name: &str) -> bool {
 
 /// Whether `text` is a URL that can be fetched; else what to write instead.
 fn check(text: &str) -> std::result::Result<(), String> {
-    let shown: String = text.chars().take(100).collect();
+    let named = without_password(text);
+    let shown: String = named.chars().take(100).collect();
     if text.len() > URL_BYTES_MAX {
         return Err(format!(
             "`{shown}...` is longer than {URL_BYTES_MAX} bytes, the longest URL that is fetched"
         ));
     }
     if !text.contains("://") {
-        return Err(without_slashes(text, &shown));
+        return Err(without_slashes(&named, &shown));
     }
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(()),
@@ -184,6 +185,28 @@ fn check(text: &str) -> std::result::Result<(), String> {
         Err(why) => Err(format!(
             "`{shown}` is not a URL ({why}); write one such as http://example.org/"
         )),
+    }
+}
+
+/// `text` as a message may repeat it: messages end up in logs, where a password has no business. What stands between the
+/// slashes and the last `@` is taken for a name with a password where there is a colon in it.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let start = match text.split_once(':') {
+        Some(("mailto", _)) => return text.into(),
+        Some((scheme, rest))
+            if rest.starts_with("//")
+                || scheme.eq_ignore_ascii_case("http")
+                || scheme.eq_ignore_ascii_case("https") =>
+        {
+            text.len() - rest.trim_start_matches(['/', '\\']).len()
+        }
+        _ => 0,
+    };
+    match text[start..].rfind('@') {
+        Some(at) if text[start..start + at].contains(':') => {
+            format!("{}***{}", &text[..start], &text[start + at..]).into()
+        }
+        _ => text.into(),
     }
 }
 
@@ -252,6 +275,23 @@ mod tests {
                 assert!(error.to_string().contains(part), "`{part}` in `{error}`");
             }
         }
+    }
+
+    #[test]
+    fn passwords_are_not_repeated() {
+        for text in [
+            "http://u:hush@[/",
+            "ftp://u:hush@a.test/",
+            "u:hush@a.test/",
+            "HTTP:/u:hush@a.test",
+            "https://u:hu/sh@a.test:x/",
+            "x://:hush@a",
+        ] {
+            let error = seeds(text.as_bytes()).unwrap_err().to_string();
+            assert!(!error.contains("hu"), "{error}");
+        }
+        assert_eq!(without_password("mailto:a@b.test"), "mailto:a@b.test");
+        assert_eq!(without_password("http://a.test/@me"), "http://a.test/@me");
     }
 
     #[test]

@@ -52,4 +52,4 @@ pub use report_json::NAME as REPORT_FILE;
 pub use report_text::render;
 pub use sheet::COLUMNS;
 pub use status::{Mode, StatusLine};
-pub use text::{escape, thousands};
+pub use text::{escape, harmless, thousands};

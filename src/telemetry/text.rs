@@ -103,6 +103,27 @@ pub fn escape(foreign: &str) -> String {
     out
 }
 
+/// Our own words with something foreign among them, such as a message that repeats a line of a file: what could steer a
+/// terminal, end the line or turn its direction is escaped, all else stays readable.
+pub fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Control characters, line and paragraph separators, and the marks of the bidirectional algorithm (Unicode 6.3 and
+/// later: UAX #9, 2).
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// [`escape`], cut to `width` characters with an ellipsis.
 pub(super) fn fit(foreign: &str, width: usize) -> String {
     // A character takes at least one column: more of them are never shown.
@@ -163,6 +184,16 @@ mod tests {
         assert_eq!(seconds(200_000.0), "2 d 7 h");
         assert_eq!(percent(0.61), "61.0 %");
         assert_eq!(percent(1e-9), "<0.1 %");
+    }
+
+    #[test]
+    fn messages_stay_readable_and_cannot_steer_the_terminal() {
+        let said =
+            "seeds.txt:3: `ü…\u{1b}]0;x\u{7}\u{9b}1m\u{202e}\u{2067}\u{2028}\r\n` — not a URL";
+        let shown = harmless(said);
+        assert!(!shown.chars().any(steers), "{shown}");
+        assert!(shown.starts_with("seeds.txt:3: `ü…\\u{1b}]0;x\\u{7}"));
+        assert!(shown.ends_with("\\r\\n` — not a URL"));
     }
 
     #[test]

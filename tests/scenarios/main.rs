@@ -18,6 +18,7 @@ mod hostile;
 mod identity;
 mod inward;
 mod killed;
+mod leaks;
 mod mistakes;
 #[path = "../name_server/mod.rs"]
 mod name_server;
@@ -30,6 +31,7 @@ mod program;
 mod report;
 mod scripted;
 mod site;
+mod soak;
 mod standby;
 mod stopped;
 mod synthetic;
