@@ -411,9 +411,29 @@ mod tests {
             [("http://a.test/".to_string(), "stdin:1".to_string())]
         );
         assert_eq!(
-            format!("{:?}", Config { seeds: vec![], ..c }),
+            format!(
+                "{:?}",
+                Config {
+                    seeds: vec![],
+                    identified: true,
+                    ..c
+                }
+            ),
             format!("{d:?}")
         );
+        assert!(!config("").unwrap().identified);
+    }
+
+    #[test]
+    fn a_contact_or_a_telling_user_agent_says_who_crawls() {
+        for line in [
+            "--contact a@b.test",
+            "--contact https://b.test/",
+            "--user-agent bot/1+https://b.test/",
+        ] {
+            assert!(config(line).unwrap().identified, "{line}");
+        }
+        assert!(!config("--user-agent bot/1").unwrap().identified);
     }
 
     #[test]
@@ -440,9 +460,14 @@ mod tests {
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
              --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
-             --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet",
+             --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet \
+             --header X-Team:a --cookies",
         )
         .unwrap();
+        assert_eq!(
+            (&c.headers[..], c.cookies),
+            (&["X-Team: a".to_string()][..], true)
+        );
         assert!(!c.standby && config("--standby").unwrap().standby);
         assert_eq!(c.dir, PathBuf::from("d"));
         assert_eq!(
