@@ -19,6 +19,8 @@ fn page(_: &str, target: &str) -> Answer {
 
 fn crawl(seeds: &[String], servers: &[String], more: &[&str]) -> Crawl {
     let mut words = vec![
+        "--contact",
+        "crawl@example.org",
         "--allow-net",
         "127.0.0.0/8",
         "--delay",

@@ -46,10 +46,12 @@ fn open_and_closed() -> (TcpListener, Trap) {
         .expect("a port that is free on both")
 }
 
-/// A crawl that may use 127.0.0.2 and asks `dns`.
+/// A crawl that may use 127.0.0.2 and asks `dns`. It says who crawls: without, public addresses would be closed anyway.
 fn crawl(seeds: &[String], dns: &NameServer, more: &[&str]) -> Crawl {
     let dns = dns.address.to_string();
     let base = [
+        "--contact",
+        "crawl@example.org",
         "--allow-net",
         "127.0.0.2/32",
         "--delay",
@@ -251,6 +253,8 @@ fn public_addresses_are_crawled_and_those_of_this_machine_are_not() {
     });
     let seeds = ["http://public.test/".to_string()];
     let flags = [
+        "--contact",
+        "crawl@example.org",
         "--dns",
         "127.0.0.1",
         "--scope",

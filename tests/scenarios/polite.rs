@@ -113,7 +113,14 @@ fn retry_after_is_honoured() {
 fn a_private_address_is_refused_unless_it_is_opened() {
     let server = Server::start(|_, _| panic!("nothing may be asked"));
     let seeds = [server.url("a.test", "/"), server.url("127.0.0.1", "/x")];
-    let closed = ["--resolve", "*.test:*:127.0.0.1", "--delay", "0s"];
+    let closed = [
+        "--resolve",
+        "*.test:*:127.0.0.1",
+        "--delay",
+        "0s",
+        "--contact",
+        "crawl@example.org",
+    ];
     let crawl = Crawl::bare(&seeds, &closed);
     let ended = crawl.run().expect(0);
     assert!(server.asked().is_empty());
