@@ -4,7 +4,8 @@
 //! * a cookie goes to the host that set it, or with a Domain attribute to the hosts below that name, which is never a
 //!   public suffix; one that is Secure comes from and goes to `https` only;
 //! * what is kept is bounded: [`COOKIE_SITES_MAX`] sites, [`COOKIES_PER_SITE`] cookies each, [`COOKIE_BYTES_MAX`] bytes
-//!   each, [`COOKIE_HEADER_BYTES_MAX`] bytes sent with a request; the oldest goes first, and all that goes is counted;
+//!   each, the oldest forgotten first and counted; a request takes [`COOKIE_HEADER_BYTES_MAX`] bytes of them, those with the
+//!   longest paths first;
 //! * nothing in a cookie can end a line of a request.
 //!
 //! Deliberately absent: what only scripts and frames make a difference to (HttpOnly, SameSite, Partitioned), and
@@ -17,11 +18,22 @@ use crate::limits::{
 use crate::time::Wall;
 use cookie::Expiration;
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The cookies of a crawl, shared by its lanes. The lock is taken once a request and once for an answer that sets some.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Cookies(Arc<Mutex<Jar>>);
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What servers remember us by is a secret between them and us.
+        let jar = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Cookies")
+            .field("sites", &jar.sites.len())
+            .finish()
+    }
+}
 
 impl Cookies {
     /// Appends the line that goes into the request for `page`, with its end; nothing where there is none to send.
@@ -94,7 +106,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-#[derive(Clone, Debug)]
 struct Kept {
     name: String,
     value: String,
@@ -122,7 +133,7 @@ impl Kept {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Jar {
     /// By site; each in the order of creation.
     sites: HashMap<String, Vec<Kept>>,

@@ -89,15 +89,8 @@ fn sort_by_high_bits(all: &[u64], bits: u32, sorted: &mut Vec<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::seen::tests::scramble;
     use super::*;
-
-    fn scramble(n: u64) -> u64 {
-        (n + 1)
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15)
-            .rotate_left(29)
-            .wrapping_mul(0xbf58_476d_1ce4_e5b9)
-            | 1
-    }
 
     #[test]
     fn all_are_there_and_in_the_order_of_regions() {

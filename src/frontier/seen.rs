@@ -255,11 +255,12 @@ impl SeenSet {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    fn scramble(n: u64) -> u64 {
+    /// The fingerprint of test URL `n`.
+    pub fn scramble(n: u64) -> u64 {
         (n + 1)
             .wrapping_mul(0x9e37_79b9_7f4a_7c15)
             .rotate_left(29)
