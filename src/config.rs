@@ -4,8 +4,10 @@
 //! here and in [`crate::limits`] only.
 
 mod credentials;
+mod proxy;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, SOCKS_PORT, origin_of};
+pub use proxy::{Proxy, ProxyKind};
 
 use crate::limits;
 use crate::time::{MILLISECOND, SECOND, Tick};
@@ -124,6 +126,8 @@ pub struct Config {
     pub credentials: Credentials,
     /// Cookies that servers set are sent back to them.
     pub cookies: bool,
+    /// The proxy that everything is fetched through.
+    pub proxy: Option<Proxy>,
     /// Which certificate authorities are believed.
     pub roots: Roots,
     /// Further certificate authorities, in DER.
@@ -210,6 +214,7 @@ impl Default for Config {
             headers: Vec::new(),
             credentials: Credentials::default(),
             cookies: false,
+            proxy: None,
             roots: Roots::default(),
             authorities: Vec::new(),
             idle_connections: limits::IDLE_CONNECTIONS_MAX,

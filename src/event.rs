@@ -114,11 +114,15 @@ pub enum Outcome {
     TlsTimeout = 30,
     /// TLS: the connection ended in the handshake.
     TlsClosed = 31,
+    /// The proxy cannot be reached, does not speak its protocol, or does not take our login. No host's fault.
+    ProxyFailed = 32,
+    /// The proxy does not lead to this server.
+    ProxyRefused = 33,
 }
 
 impl Outcome {
     /// All outcomes a URL can end with, in the order reports show them.
-    pub const ALL: [Outcome; 20] = [
+    pub const ALL: [Outcome; 22] = [
         Self::Fetched,
         Self::CutLength,
         Self::CutTime,
@@ -139,6 +143,8 @@ impl Outcome {
         Self::TlsProtocol,
         Self::TlsTimeout,
         Self::TlsClosed,
+        Self::ProxyFailed,
+        Self::ProxyRefused,
     ];
 
     /// Stable name, as reports, `urls` and `report.json` show it.
@@ -165,6 +171,8 @@ impl Outcome {
             Self::TlsProtocol => "tls_protocol",
             Self::TlsTimeout => "tls_timeout",
             Self::TlsClosed => "tls_closed",
+            Self::ProxyFailed => "proxy_failed",
+            Self::ProxyRefused => "proxy_refused",
         }
     }
 
@@ -204,6 +212,7 @@ impl Outcome {
                 | Self::TlsProtocol
                 | Self::TlsTimeout
                 | Self::TlsClosed
+                | Self::ProxyFailed
         )
     }
 
@@ -417,6 +426,11 @@ impl Page {
     /// Scheme and authority of the URL (`http://host:port`).
     pub fn origin(&self) -> &[u8] {
         &self.url[..self.path_at as usize]
+    }
+
+    /// Whether it is fetched over TLS.
+    pub fn is_https(&self) -> bool {
+        self.url.starts_with(b"https:")
     }
 
     /// Path and query of the URL, as the request line takes it.

@@ -129,6 +129,10 @@ pub const COOKIE_HEADER_BYTES_MAX: usize = 8_000;
 pub const CREDENTIALS_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a name and its password in such a file.
 pub const CREDENTIAL_BYTES_MAX: usize = 512;
+/// Bytes that a proxy answers with before the way through it is open.
+pub const PROXY_ANSWER_BYTES_MAX: usize = 8 << 10;
+/// Time for the proxy to be reached and to take our login before a crawl begins, milliseconds.
+pub const PROXY_REACH_MS: u64 = 5_000;
 /// Bytes of the further header fields of every request.
 pub const HEADERS_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a `--ca` file.
@@ -157,6 +161,8 @@ pub const PAGE_REST_BYTES_MAX: usize = 2 << 20;
 
 /// Tries of one URL, the first included.
 pub const TRIES_MAX: u8 = 3;
+/// Tries of one URL while the proxy fails, the first included; with the waits between them about half an hour.
+pub const PROXY_TRIES_MAX: u8 = 12;
 /// First wait before a retry, milliseconds; doubled each time.
 pub const RETRY_WAIT_MS: u64 = 2_000;
 /// Longest Retry-After that is honoured, seconds.

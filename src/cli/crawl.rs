@@ -4,6 +4,7 @@
 //! two cannot drift apart. The command line wins; a list given there replaces that of the file.
 
 use super::file;
+use super::proxy::{self, ProxyUrl};
 use super::seeds;
 use super::values::{
     Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size,
@@ -149,6 +150,15 @@ pub struct Settings {
     /// Send back the cookies that servers set (bounded; forgotten when the process ends)
     #[arg(long, help_heading = "Network")]
     pub cookies: bool,
+    /// Fetch through this proxy: http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT. Names are looked up and
+    /// checked here, and the proxy is asked for addresses (HTTP: with CONNECT, also for port 80); its password is a line
+    /// "http://HOST:PORT USER:PASSWORD" in the file of --auth
+    #[arg(long, value_name = "URL", help_heading = "Network")]
+    pub proxy: Option<ProxyUrl>,
+    /// The proxy looks names up (always with socks5h): for networks without name service. Which addresses names lead to is
+    /// then its business, not that of --allow-net
+    #[arg(long, help_heading = "Network")]
+    pub proxy_names: bool,
     /// Believe the certificate authorities in this PEM file too; repeatable
     #[arg(long, value_name = "FILE.pem", help_heading = "Network")]
     pub ca: Vec<PathBuf>,
@@ -192,6 +202,8 @@ impl Settings {
             header: list(self.header, beneath.header),
             auth: self.auth.or(beneath.auth),
             cookies: self.cookies || beneath.cookies,
+            proxy: self.proxy.or(beneath.proxy),
+            proxy_names: self.proxy_names || beneath.proxy_names,
             ca: list(self.ca, beneath.ca),
             roots: self.roots.or(beneath.roots),
         }
@@ -285,6 +297,7 @@ impl Settings {
             headers: self.header.into_iter().map(|h| h.0).collect(),
             credentials,
             cookies: self.cookies,
+            proxy: None,
             roots: self.roots.map_or(usual.roots, Into::into),
             authorities,
             idle_connections: usual.idle_connections,
@@ -374,9 +387,11 @@ impl CrawlArgs {
             None => self.settings,
         };
         // Settings first: a wrong flag should not wait for a million seeds to be read.
+        let (proxy, names) = (settings.proxy.clone(), settings.proxy_names);
         let mut config = settings.into_config()?;
         config.seeds = seeds::read(&self.seeds, stdin)?;
         seeds::ask_who_crawls(&config)?;
+        proxy::complete(&mut config, proxy, names)?;
         Ok(config)
     }
 }

@@ -17,6 +17,7 @@ pub mod file;
 pub mod get;
 pub mod listing;
 pub mod out;
+pub mod proxy;
 pub mod report;
 pub mod seeds;
 pub mod urls;

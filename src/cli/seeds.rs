@@ -6,7 +6,7 @@
 use crate::config::{Config, resolve_rule};
 use crate::error::{Error, Result};
 use crate::limits::{SEEDS_MAX, URL_BYTES_MAX};
-use crate::protocol::address::Policy;
+use crate::protocol::address::{Policy, name_is_private};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -132,7 +132,7 @@ fn may_be_public(text: &str, config: &Config) -> bool {
         Some(url::Host::Ipv6(ip)) => Some(IpAddr::V6(ip)),
         Some(url::Host::Domain(name)) => {
             let rule = resolve_rule(&config.resolve, name, port);
-            if rule.is_none() && is_private_name(name) {
+            if rule.is_none() && name_is_private(name) {
                 return false;
             }
             rule.map(|address| address.ip())
@@ -142,26 +142,6 @@ fn may_be_public(text: &str, config: &Config) -> bool {
     // Nothing but what is opened: what is public then, has been named by the user.
     let opened = Policy::new(&config.allow_net, &[], &[]);
     address.is_none_or(|ip| opened.allows(ip) && !opened.clone().opened_only().allows(ip))
-}
-
-/// Names that do not exist on the public Internet: single labels, and those below the special-use domains of RFC 6761,
-/// RFC 6762, RFC 8375 and ICANN's `.internal`.
-fn is_private_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    let special = [
-        "localhost",
-        "test",
-        "invalid",
-        "example",
-        "local",
-        "internal",
-        "home.arpa",
-    ];
-    let below = |domain: &str| {
-        let front = name.strip_suffix(domain);
-        front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
-    };
-    !name.contains('.') || special.iter().any(|domain| below(domain))
 }
 
 /// Whether `text` is a URL that can be fetched; else what to write instead.

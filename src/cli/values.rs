@@ -3,6 +3,7 @@
 //! What must hold: each type is made by [`FromStr`] only, so both sources take the same text and give the same message;
 //! a value that exists is well-formed. Messages say what to write instead; the caller adds flag, or file and line.
 
+use super::proxy::ProxyUrl;
 use crate::config;
 use crate::limits;
 use crate::time::Tick;
@@ -185,6 +186,7 @@ impl FromStr for Resolve {
 /// `ADDR` or `ADDR:PORT` of a name server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NameServer(pub SocketAddr);
+from_text!(ProxyUrl, "a proxy such as \"http://proxy.example:3128\"");
 from_text!(NameServer, "a name server such as \"9.9.9.9\"");
 
 impl FromStr for NameServer {

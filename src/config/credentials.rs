@@ -14,9 +14,21 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The `Authorization` lines of a crawl, by origin (`https://example.org`, with a port that is not the scheme's own).
+/// Port of a SOCKS proxy that names none (RFC 1928 3).
+pub const SOCKS_PORT: u16 = 1080;
+
+/// The `Authorization` lines of a crawl, by origin (`https://example.org`, with a port that is not the scheme's own;
+/// `socks5://host:port` for a proxy).
 #[derive(Clone, Default)]
-pub struct Credentials(Arc<HashMap<Vec<u8>, Vec<u8>>>);
+pub struct Credentials(Arc<HashMap<Vec<u8>, Secret>>);
+
+/// What is said to one origin.
+struct Secret {
+    /// `Authorization: Basic …` with its end.
+    line: Vec<u8>,
+    /// Name, colon, password.
+    user_password: String,
+}
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +63,7 @@ impl Credentials {
     }
 
     /// The lines of a file; else the number of the first that is wrong, and why.
-    fn of(text: &str) -> std::result::Result<Self, (usize, &'static str)> {
+    pub(super) fn of(text: &str) -> std::result::Result<Self, (usize, &'static str)> {
         let mut all = HashMap::new();
         for (n, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -74,7 +86,11 @@ impl Credentials {
                 "Authorization: Basic {}\r\n",
                 BASE64.encode(user_password.as_bytes())
             );
-            if all.insert(origin.into_bytes(), line.into_bytes()).is_some() {
+            let secret = Secret {
+                line: line.into_bytes(),
+                user_password: user_password.to_owned(),
+            };
+            if all.insert(origin.into_bytes(), secret).is_some() {
                 return Err((n + 1, "this origin has a line already"));
             }
         }
@@ -89,17 +105,33 @@ impl Credentials {
 
     /// The line for requests to `origin`, with its end; empty where there is none.
     pub fn line(&self, origin: &[u8]) -> &[u8] {
-        self.0.get(origin).map_or(&[], Vec::as_slice)
+        self.0.get(origin).map_or(&[], |secret| &secret.line)
+    }
+
+    /// Name and password for `origin`; the name ends at the first colon (RFC 7617 2).
+    pub fn login(&self, origin: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+        let (name, password) = self.0.get(origin)?.user_password.split_once(':')?;
+        Some((name.into(), password.into()))
     }
 }
 
-/// `text` in canonical form, where it is an http or https origin and nothing more.
-fn origin_of(text: &str) -> Option<String> {
+/// `text` in canonical form, where it is an http or https origin, or a SOCKS 5 proxy, and nothing more.
+pub fn origin_of(text: &str) -> Option<String> {
     let url = url::Url::parse(text).ok()?;
-    let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    let nobody = url.username().is_empty() && url.password().is_none();
-    (matches!(url.scheme(), "http" | "https") && bare && nobody)
-        .then(|| url.origin().ascii_serialization())
+    let nowhere =
+        matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+    if !nowhere || !url.username().is_empty() || url.password().is_some() {
+        return None;
+    }
+    match url.scheme() {
+        "http" | "https" => Some(url.origin().ascii_serialization()),
+        "socks5" | "socks5h" => {
+            let host = url.host_str().filter(|host| !host.is_empty())?;
+            let port = url.port().unwrap_or(SOCKS_PORT);
+            Some(format!("socks5://{}:{port}", host.to_ascii_lowercase()))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -127,6 +159,22 @@ mod tests {
             "https://a.example.org",
         ] {
             assert!(all.line(other.as_bytes()).is_empty(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_an_origin_too() {
+        for (text, origin) in [
+            ("socks5://P.test", Some("socks5://p.test:1080")),
+            ("socks5h://p.test:9050/", Some("socks5://p.test:9050")),
+            ("socks5://[::1]:80", Some("socks5://[::1]:80")),
+            ("http://P.test:3128", Some("http://p.test:3128")),
+            ("socks5://u:p@p.test", None),
+            ("socks5://", None),
+            ("socks4://p.test", None),
+            ("socks5://p.test/x", None),
+        ] {
+            assert_eq!(origin_of(text).as_deref(), origin, "{text}");
         }
     }
 

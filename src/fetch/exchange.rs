@@ -9,6 +9,7 @@ use super::transport::{Then, Transport, would_block};
 use crate::event::{Facts, HostId, Job, Outcome, Page};
 use crate::limits::{HEADROOM_BYTES, READ_ROOM_BYTES, READ_TURN_BYTES_MAX, ROBOTS_BYTES_MAX};
 use crate::protocol::http1::{Reader, RequestWriter, Step, Terms};
+use crate::protocol::tunnel::Tunnel;
 use crate::time::{Clock, Tick, Wall};
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -18,6 +19,8 @@ use std::net::SocketAddr;
 pub(super) enum State {
     /// Waiting to stand.
     Dialling,
+    /// The connection to the proxy stands; it has to connect further.
+    Tunnelling,
     /// It stands, and TLS is being agreed on.
     Handshaking,
     /// Part of the request is not sent yet.
@@ -33,6 +36,8 @@ pub(super) enum State {
 /// A connection.
 pub(super) struct Connection {
     pub transport: Transport,
+    /// The way through a proxy, until it is open.
+    pub tunnel: Option<Box<Tunnel>>,
     pub host: HostId,
     pub address: SocketAddr,
     pub state: State,
@@ -70,6 +75,8 @@ pub(super) struct Context {
     /// The request being sent; written anew where one could not be sent at once.
     pub request: Vec<u8>,
     pub tls: TlsClient,
+    /// `http` URLs are asked for in absolute form, of a proxy.
+    pub whole_urls: bool,
     pub body_max: usize,
     pub clock: Clock,
     /// Time at the start of the turn.
@@ -172,9 +179,11 @@ impl Connection {
         };
         let (page, request) = (&flight.page, &mut context.request);
         request.clear();
-        let written = context
-            .writer
-            .write(page.target(), page.authority(), request);
+        let (target, authority) = (page.target(), page.authority());
+        let written = match context.whole_urls && !page.is_https() {
+            true => context.writer.write_absolute(target, authority, request),
+            false => context.writer.write(target, authority, request),
+        };
         if written.is_err() {
             return Sent::Refused;
         }

@@ -6,6 +6,7 @@ use super::exchange::Context;
 use super::names::Names;
 use super::tls::TlsClient;
 use super::{LaneLoad, LaneSettings, wheel};
+use crate::config::Proxy;
 use crate::event::{Job, Outcome, Page};
 use crate::limits::{BODY_BYTES_MAX, POLL_EVENTS_MAX};
 use crate::protocol::http1::RequestWriter;
@@ -54,6 +55,7 @@ impl Lane {
             product: product.unwrap_or_default().as_bytes().to_vec(),
             request: Vec::with_capacity(4 << 10),
             tls: TlsClient::new(&settings.trust)?,
+            whole_urls: settings.proxy.as_ref().is_some_and(Proxy::takes_whole_urls),
             body_max: settings.max_body.min(BODY_BYTES_MAX),
             clock: settings.clock,
             now: 0,

@@ -5,7 +5,7 @@
 //!   orders ───────────► start ──► kept connection? ──► send ──► receive ──► finished ──► out
 //!                         │              no │           ▲          │
 //!                         │                 ▼           │          ▼ (keep-alive)
-//!                         │        dial ► handshake ────┘         pool ──► closed when old, full, or spoken on
+//!                         │  dial ► tunnel ► handshake ─┘         pool ──► closed when old, full, or spoken on
 //!                         └─ Resolve ──► names ──► dns: cache, look-ups ──► finished
 //! ```
 //!
@@ -19,8 +19,10 @@
 //!   retried here.
 //!
 //! * `https` is TLS 1.2 or 1.3 on the same thread and the same poller; certificates are always verified.
+//! * Through a proxy every fetch has a tunnel to the address that was checked, `http` as well; only where the proxy is to
+//!   look names up is it given names, and `http` URLs whole.
 //!
-//! Deliberately absent: pipelining, HTTP/2, proxies, cookies, early data (0-RTT), client certificates.
+//! Deliberately absent: pipelining, HTTP/2, early data (0-RTT), client certificates.
 
 mod connections;
 mod cookies;
@@ -33,6 +35,7 @@ mod sessions;
 mod tls;
 mod transport;
 mod trust;
+mod way;
 mod wheel;
 
 pub use cookies::Cookies;
@@ -40,7 +43,7 @@ pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
 pub use trust::{Trust, read_authorities};
 
-use crate::config::{Config, Credentials, FetchClocks, Roots};
+use crate::config::{Config, Credentials, FetchClocks, Proxy, Roots};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
 use crate::time::Clock;
 
@@ -63,6 +66,8 @@ pub struct LaneSettings {
     pub credentials: Credentials,
     /// Cookies, where they are asked for.
     pub cookies: Option<Cookies>,
+    /// The proxy that everything is fetched through.
+    pub proxy: Option<Proxy>,
     /// Whose certificates are believed.
     pub trust: Trust,
     /// For the clock readings of single pages; a copy of the crawl's clock.
@@ -81,6 +86,7 @@ impl LaneSettings {
             headers: config.headers.clone(),
             credentials: config.credentials.clone(),
             cookies,
+            proxy: config.proxy.clone(),
             trust,
             clock,
         }
@@ -98,6 +104,7 @@ impl Default for LaneSettings {
             headers: Vec::new(),
             credentials: Credentials::default(),
             cookies: None,
+            proxy: None,
             trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),
         }
@@ -109,7 +116,7 @@ impl Default for LaneSettings {
 pub struct LaneLoad {
     /// Connections open, in whatever state.
     pub open: usize,
-    /// Of these: not yet standing.
+    /// Of these: not yet standing, or their proxy has not connected further yet.
     pub dialling: usize,
     /// Of these: standing, and TLS being agreed on.
     pub handshaking: usize,

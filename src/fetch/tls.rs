@@ -103,6 +103,11 @@ impl Tls {
         }
     }
 
+    /// The socket beneath.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+
     /// Goes on with the handshake as far as the socket allows. What it ends with is sent along with the request.
     pub fn handshake(&mut self, scratch: &mut [u8]) -> Shaken {
         loop {

@@ -69,6 +69,14 @@ impl Transport {
         }
     }
 
+    /// The socket, for what is said before anything else on it.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(tls) => tls.stream(),
+        }
+    }
+
     /// Goes on with the handshake; `None` where there is none to do.
     pub fn handshake(&mut self, scratch: &mut [u8]) -> Option<Shaken> {
         match self {

@@ -5,7 +5,9 @@ use super::log::Record;
 use super::queue::Queued;
 use super::{Ending, Frontier, MIMES_MAX, RobotsDetour};
 use crate::event::{Commit, HostId, Job, LinkKind, Outcome, Page};
-use crate::limits::{PROMPT_MS, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX, TRIES_MAX};
+use crate::limits::{
+    PROMPT_MS, PROXY_TRIES_MAX, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX, TRIES_MAX,
+};
 use crate::protocol::robots::Rules;
 use crate::time::{MILLISECOND, SECOND, Tick};
 
@@ -36,6 +38,14 @@ fn advice(page: &Page) -> Advice {
         Outcome::CutDisconnect | Outcome::ClosedEarly => Advice::Again,
         outcome if outcome.is_transient() => Advice::BackOff,
         _ => Advice::Final,
+    }
+}
+
+/// Tries of one URL, the first included.
+fn tries_max(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::ProxyFailed => PROXY_TRIES_MAX,
+        _ => TRIES_MAX,
     }
 }
 
@@ -106,7 +116,7 @@ impl Frontier {
     fn job_failed(&mut self, host: HostId, outcome: Outcome, now: Tick) {
         let live = &mut self.live[host as usize];
         live.job_tries += 1;
-        if live.job_tries < TRIES_MAX {
+        if live.job_tries < tries_max(outcome) {
             let wait = wait(u16::from(live.job_tries));
             self.hosts.edit(host).next_at = now + wait;
             return;
@@ -133,6 +143,10 @@ impl Frontier {
         if page.outcome.is_tls() && page.redirects == 0 {
             // Nothing of this host can be had, and the cause has a name.
             self.tls_failed(host, page.outcome, now);
+        } else if page.outcome == Outcome::ProxyRefused && page.redirects == 0 {
+            self.live[host as usize].ending = Some(Ending::Failed(page.outcome));
+        } else if page.outcome == Outcome::ProxyFailed {
+            self.job_failed(host, page.outcome, now);
         } else if !page.outcome.has_response() || status >= 500 || status == 429 {
             // No answer means no permission, for now.
             self.job_failed(host, Outcome::RobotsUnreachable, now);
@@ -232,7 +246,7 @@ impl Frontier {
                 return;
             }
             let target = self.detours[&host].target;
-            if self.has_address(target, now) {
+            if self.has_address(target, now) || self.is_left_to_proxy(target) {
                 self.order_detour(host, now);
             } else if !self.live[target as usize].job {
                 self.order_resolve(target, now);
@@ -304,7 +318,7 @@ impl Frontier {
         }
         let advice = advice(&page);
         self.note_host(host, &page, advice, now);
-        if advice != Advice::Final && page.tries + 1 < TRIES_MAX {
+        if advice != Advice::Final && page.tries + 1 < tries_max(page.outcome) {
             self.counters.retries += 1;
             self.again(&page, page.tries + 1, now);
             self.pool.put(page);
@@ -341,7 +355,8 @@ impl Frontier {
             let until = now + wait(record.failures).max(asked);
             record.next_at = record.next_at.max(until);
         }
-        if record.failures >= HOST_FAILURES_MAX && !page.outcome.has_response() {
+        let blamed = !page.outcome.has_response() && page.outcome != Outcome::ProxyFailed;
+        if record.failures >= HOST_FAILURES_MAX && blamed {
             self.live[host as usize].ending = Some(Ending::Failed(page.outcome));
         }
     }

@@ -8,9 +8,10 @@ use super::schedule::Place;
 use super::{Ending, Frontier, InFlight};
 use crate::event::{HostId, Job, LinkKind, Page};
 use crate::limits::{ADDRESS_TTL_MAX_S, ADDRESS_TTL_MIN_S, ADDRESSES_MAX, ADDRESSES_TRIED_MAX};
+use crate::protocol::address::name_is_private;
 use crate::protocol::url;
 use crate::time::{SECOND, Tick};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// URLs taken from one host's queue in one go without an order coming of it (forbidden, or the host is given up).
 const POPS_PER_TURN: usize = 64;
@@ -133,6 +134,9 @@ impl Frontier {
 
     /// A literal address needs no look-up; a name gets a job.
     fn find_address(&mut self, host: HostId, now: Tick) {
+        if self.is_left_to_proxy(host) {
+            return self.advance(host, now);
+        }
         let Some((literal, port)) = literal_address(self.hosts.origin(host)) else {
             return self.order_resolve(host, now);
         };
@@ -146,6 +150,24 @@ impl Frontier {
             live.ending = Some(Ending::Refused);
             self.end_some(host, Ending::Refused);
         }
+    }
+
+    /// Whether a host goes by its name, which the proxy looks up; then its address counts as known, and is nobody's.
+    /// Literal addresses and names that are never public are judged here all the same: the proxy may well stand where
+    /// the crawler does.
+    pub(super) fn is_left_to_proxy(&mut self, host: HostId) -> bool {
+        let origin = url::origin(self.hosts.origin(host));
+        let Some(origin) = origin.filter(|_| self.policy.names_by_proxy) else {
+            return false;
+        };
+        if origin.address().is_some() || name_is_private(origin.host) {
+            return false;
+        }
+        let live = &mut self.live[host as usize];
+        live.port = origin.port;
+        live.addresses = Box::new([Ipv4Addr::UNSPECIFIED.into()]);
+        live.address_until = Tick::MAX;
+        true
     }
 
     pub(super) fn order_resolve(&mut self, host: HostId, now: Tick) {
@@ -204,6 +226,9 @@ impl Frontier {
             return true;
         }
         let ip = live.addresses[0];
+        if ip.is_unspecified() {
+            return true;
+        }
         let next = self.ip_next.entry(ip).or_insert(0);
         let turn = (*next).max(now);
         *next = turn + self.policy.ip_delay;

@@ -63,6 +63,8 @@ pub struct Policy {
     pub per_host: u16,
     /// Pages to stop after.
     pub max_pages: u64,
+    /// Names are looked up by the proxy and not here.
+    pub names_by_proxy: bool,
     /// Bytes that queued text may take.
     pub queue_bytes_max: usize,
     addresses: address::Policy,
@@ -92,6 +94,7 @@ impl Policy {
             ip_delay: config.ip_delay,
             per_host: config.per_host.max(1),
             max_pages: config.max_pages.unwrap_or(u64::MAX),
+            names_by_proxy: config.proxy.as_ref().is_some_and(|p| p.names),
             queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
             addresses: addresses(config),
         })

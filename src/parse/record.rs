@@ -124,7 +124,8 @@ impl RecordWriter {
 /// Fields that a response and its revisit have in common.
 pub fn page_fields(fields: &mut Fields<'_>, page: &Page) {
     fields.url("WARC-Target-URI", &page.url);
-    if let Some(address) = page.address {
+    // A proxy that looks names up does not say where they led.
+    if let Some(address) = page.address.filter(|a| !a.ip().is_unspecified()) {
         fields.display("WARC-IP-Address", address.ip());
     }
     fields.sha1("WARC-Payload-Digest", &page.digest);

@@ -8,7 +8,7 @@
 //! * The addresses of this machine's own interfaces are denied like private ones, public as they may be.
 //! * The operator's `--allow-net` opens ranges, and nothing else does. Where this program itself listens is not opened by it.
 //!
-//! Deliberately absent: names (a name says nothing about where it leads).
+//! Deliberately absent: rules for names (a name says nothing about where it leads), but for those that are never public.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -138,6 +138,26 @@ fn is_global(ip: IpAddr) -> bool {
         IpAddr::V4(ip) => !DENIED_V4.iter().any(|net| net.contains(&ip)),
         IpAddr::V6(ip) => GLOBAL_V6.contains(&ip) && !DENIED_V6.iter().any(|net| net.contains(&ip)),
     }
+}
+
+/// Names that do not exist on the public Internet: single labels, and those below the special-use domains of RFC 6761,
+/// RFC 6762, RFC 8375 and ICANN's `.internal`.
+pub fn name_is_private(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let special = [
+        "localhost",
+        "test",
+        "invalid",
+        "example",
+        "local",
+        "internal",
+        "home.arpa",
+    ];
+    let below = |domain: &str| {
+        let front = name.strip_suffix(domain);
+        front.is_some_and(|front| front.is_empty() || front.ends_with('.'))
+    };
+    !name.contains('.') || special.iter().any(|domain| below(domain))
 }
 
 /// Whether a URL may name `port`.

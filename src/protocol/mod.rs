@@ -9,6 +9,7 @@ pub mod http1;
 pub mod robots;
 pub mod scope;
 pub mod sniff;
+pub mod tunnel;
 pub mod url;
 pub mod warc;
 pub mod xml;

@@ -223,6 +223,7 @@ impl Network {
             page.address = Some(SocketAddr::new(page.addresses.remove(0), port));
         }
         match self.plan(host, number) {
+            Plan::Closes(1) if tries == 0 && host % 2 == 1 => page.outcome = Outcome::ProxyFailed,
             Plan::Closes(times) if tries < times => page.outcome = Outcome::ClosedEarly,
             Plan::Overloaded(times) if tries < times => {
                 let wait = 1 + self.seed.apart(number).below(20);

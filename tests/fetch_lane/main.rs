@@ -10,6 +10,7 @@ mod kept;
 #[path = "../name_server/mod.rs"]
 mod name_server;
 mod names;
+mod proxies;
 mod server;
 mod tls;
 

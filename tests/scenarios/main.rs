@@ -28,6 +28,7 @@ mod old_format;
 mod polite;
 mod power;
 mod program;
+mod proxies;
 mod report;
 mod scripted;
 mod site;

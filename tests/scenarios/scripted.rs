@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub struct Asked {
     /// When its head was complete.
     pub at: Instant,
+    /// Who asked.
+    pub peer: IpAddr,
     /// `name:port` of the Host field.
     pub host: String,
     pub target: String,
@@ -142,6 +144,9 @@ impl Server {
 
 fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &Mutex<Memory>) {
     let _ = stream.set_nodelay(true);
+    let Ok(peer) = stream.peer_addr().map(|address| address.ip()) else {
+        return;
+    };
     while let Some((host, target, head)) = request(&mut stream) {
         let name = host.split(':').next().unwrap_or_default().to_string();
         {
@@ -150,6 +155,7 @@ fn talk(mut stream: TcpStream, answer: &dyn Fn(&str, &str) -> Answer, memory: &M
             *open += 1;
             let asked = Asked {
                 at: Instant::now(),
+                peer,
                 host: host.clone(),
                 target: target.clone(),
                 head,

@@ -75,6 +75,30 @@ impl RequestWriter {
         authority: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), NotCanonical> {
+        self.write_form(b"", target, authority, out)
+    }
+
+    /// The same in absolute form (RFC 9112 3.2.2), for a proxy that is to fetch an `http` URL.
+    ///
+    /// # Errors
+    /// As for [`RequestWriter::write`].
+    pub fn write_absolute(
+        &self,
+        target: &[u8],
+        authority: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotCanonical> {
+        self.write_form(b"http://", target, authority, out)
+    }
+
+    /// `scheme` is empty, or the target is preceded by it and the authority.
+    fn write_form(
+        &self,
+        scheme: &[u8],
+        target: &[u8],
+        authority: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotCanonical> {
         let visible = |part: &[u8]| part.iter().all(u8::is_ascii_graphic);
         if target.first() != Some(&b'/') || authority.is_empty() {
             return Err(NotCanonical);
@@ -83,6 +107,10 @@ impl RequestWriter {
             return Err(NotCanonical);
         }
         out.extend_from_slice(b"GET ");
+        if !scheme.is_empty() {
+            out.extend_from_slice(scheme);
+            out.extend_from_slice(authority);
+        }
         out.extend_from_slice(target);
         out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
         out.extend_from_slice(authority);
@@ -107,6 +135,17 @@ mod tests {
               Accept: text/html, application/xhtml+xml, */*;q=0.8\r\nAccept-Encoding: zstd, gzip, br\r\n\
               From: crawl@example.org\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_proxy_is_asked_for_the_whole_url() {
+        let writer = RequestWriter::new("cyclosa/1", None, &[]).unwrap();
+        let mut out = Vec::new();
+        writer
+            .write_absolute(b"/a?b=c", b"h.test:8080", &mut out)
+            .unwrap();
+        let line = b"GET http://h.test:8080/a?b=c HTTP/1.1\r\nHost: h.test:8080\r\n";
+        assert!(out.starts_with(line));
     }
 
     #[test]

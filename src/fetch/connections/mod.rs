@@ -1,24 +1,24 @@
-//! All connections of a lane: dialling, keeping, timing out.
+//! All connections of a lane: used, kept, timed out.
 //!
 //! What must hold:
 //! * A connection is in one state, counted in [`LaneLoad`](super::LaneLoad), with one deadline in the wheel.
 //! * A token carries the generation of its slot, so an event for a connection that is gone finds nothing.
 //! * An order that finds no descriptor free waits, and is tried again when a connection has closed; it never spins.
 
+mod dialling;
+
+pub(super) use dialling::is_scarce;
+
 use super::LaneSettings;
 use super::exchange::{Connection, Context, Flight, Received, Sent, State};
 use super::pool::Pool;
-use super::tls::Shaken;
 use super::transport::Transport;
-use super::wheel::{STEP, Wheel};
+use super::wheel::Wheel;
 use crate::event::{HostId, Job, NO_HOST, Outcome, Page};
-use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
-use crate::protocol::http1::Reader;
-use crate::time::{MILLISECOND, SECOND, Tick};
+use crate::time::{SECOND, Tick};
 use mio::{Registry, Token};
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::io::ErrorKind;
 
 /// A place for a connection.
 #[derive(Default)]
@@ -88,6 +88,15 @@ impl Connections {
         let mut flight = Flight::new(page, self.settings.clocks.total);
         let credentials = self.settings.credentials.line(flight.page.origin());
         flight.fields.extend_from_slice(credentials);
+        if let Some(proxy) = self
+            .settings
+            .proxy
+            .as_ref()
+            .filter(|p| p.takes_whole_urls())
+            && !flight.page.is_https()
+        {
+            flight.fields.extend_from_slice(proxy.authorization());
+        }
         if let Some(cookies) = &self.settings.cookies {
             cookies.line(&flight.page, self.context.wall, &mut flight.fields);
         }
@@ -126,10 +135,10 @@ impl Connections {
                     self.close(id);
                 }
             }
-            State::Dialling | State::Handshaking => {
+            State::Dialling | State::Tunnelling | State::Handshaking => {
                 // A handshake may have read beyond its end.
                 let begun = !matches!(connection.transport, Transport::Plain(_));
-                if self.shake(id) {
+                if self.prepare(id) {
                     self.send(id);
                     if readable || begun {
                         self.receive_of(event.token());
@@ -181,106 +190,6 @@ impl Connections {
         }
     }
 
-    /// Begins to connect, or has the flight wait for a descriptor.
-    fn dial_or_wait(&mut self, flight: Flight) {
-        let due = self.context.now + DESCRIPTOR_WAIT_MS * MILLISECOND;
-        if let Some(flight) = self.dial(flight) {
-            self.starved.push_back((due, flight));
-            self.context.load.starved = self.starved.len();
-        }
-    }
-
-    /// Begins to connect. Where no descriptor is free the oldest idle connection gives way; where there is none the
-    /// flight comes back.
-    fn dial(&mut self, flight: Flight) -> Option<Flight> {
-        let address = flight.page.address?;
-        let id = self.free.pop().unwrap_or(self.slots.len() as u32);
-        if id as usize == self.slots.len() {
-            self.slots.push(Slot::default());
-        }
-        let mut dialled = Transport::dial(address, &self.registry, self.token(id));
-        if dialled.as_ref().is_err_and(is_scarce) && self.evict_oldest() {
-            dialled = Transport::dial(address, &self.registry, self.token(id));
-        }
-        let transport = match dialled {
-            Ok(transport) => transport,
-            Err(e) => {
-                self.free.push(id);
-                // No local address is a want of ports, or of the family: then another address may do.
-                let last = flight.page.addresses.is_empty();
-                if is_scarce(&e) && (last || e.kind() != ErrorKind::AddrNotAvailable) {
-                    return Some(flight);
-                }
-                self.fall_back(flight, connect_outcome(e.kind()));
-                return None;
-            }
-        };
-        let connect = match flight.page.addresses.is_empty() {
-            true => self.settings.clocks.connect,
-            false => (CONNECT_NEXT_MS * MILLISECOND).min(self.settings.clocks.connect),
-        };
-        let began = self.context.now.max(flight.page.clocks.started);
-        let due = began.saturating_add(connect).min(flight.total_due);
-        let transport = if flight.page.url.starts_with(b"https:") {
-            let Some(session) = self.context.tls.connection(&flight.page) else {
-                self.free.push(id);
-                self.finish(flight, Outcome::NotSent);
-                return None;
-            };
-            transport.secured(session)
-        } else {
-            transport
-        };
-        self.slots[id as usize].connection = Some(Connection {
-            transport,
-            host: owner(&flight.page),
-            address,
-            state: State::Dialling,
-            read_closed: false,
-            flight: Some(flight),
-        });
-        self.context.load.dialled += 1;
-        self.context.load.open += 1;
-        *self.gauge(State::Dialling) += 1;
-        self.wheel.set(id, due);
-        None
-    }
-
-    /// Goes on with the handshake where there is one. Returns whether the request may be sent.
-    fn shake(&mut self, id: u32) -> bool {
-        let Self { slots, context, .. } = self;
-        let Some(connection) = slots[id as usize].connection.as_mut() else {
-            return false;
-        };
-        let shaken = connection.transport.handshake(&mut context.tls.scratch);
-        let (Some(shaken), Some(flight)) = (shaken, &mut connection.flight) else {
-            return true;
-        };
-        let fresh = connection.state == State::Dialling;
-        match shaken {
-            Shaken::Done(resumed) => {
-                flight.page.clocks.connected = context.clock.now();
-                context.load.tls_full += u64::from(!resumed);
-                context.load.tls_resumed += u64::from(resumed);
-                self.set_state(id, Some(State::Sending));
-                return true;
-            }
-            Shaken::Waiting if fresh => {
-                let due = context.clock.now().saturating_add(self.settings.clocks.tls);
-                let due = due.min(flight.total_due);
-                self.set_state(id, Some(State::Handshaking));
-                self.wheel.set(id, due);
-            }
-            Shaken::Dialling | Shaken::Waiting => {}
-            Shaken::Unconnected(kind) => self.end(id, connect_outcome(kind)),
-            Shaken::Failed(outcome) => {
-                context.load.tls_failed += 1;
-                self.end(id, outcome);
-            }
-        }
-        false
-    }
-
     /// Goes on sending, and finds out whether a dialled connection stands.
     fn send(&mut self, id: u32) {
         let Self { slots, context, .. } = self;
@@ -312,7 +221,10 @@ impl Connections {
                 self.set_state(id, Some(state));
                 self.wheel.set(id, first_byte_due);
             }
-            Sent::Failed(kind) if !stands => self.end(id, connect_outcome(kind)),
+            Sent::Failed(kind) if !stands => {
+                let outcome = self.unconnected(kind);
+                self.end(id, outcome);
+            }
             // What the server said before it closed may still be there to read.
             Sent::Failed(_) if !flight.reused => self.receive(id),
             Sent::Failed(_) => self.end(id, Outcome::ClosedEarly),
@@ -389,42 +301,13 @@ impl Connections {
         }
     }
 
-    /// A kept connection to one of the further addresses.
-    fn take_other(&mut self, flight: &mut Flight) -> Option<u32> {
-        let (host, first) = (flight.page.host, flight.page.address?);
-        let other = |ip: &IpAddr| SocketAddr::new(*ip, first.port());
-        let mut others = flight.page.addresses.iter().map(other);
-        let (id, address) = others.find_map(|a| Some((self.pool.take(host, a)?, a)))?;
-        flight.page.address = Some(address);
-        Some(id)
-    }
-
-    /// Where no connection came about, the next address has its turn; else, and where there is none, the page is finished.
-    fn fall_back(&mut self, mut flight: Flight, outcome: Outcome) {
-        let unconnected = matches!(outcome, Outcome::ConnectFailed | Outcome::ConnectTimeout);
-        let page = &mut flight.page;
-        match page.address {
-            Some(failed) if unconnected && !page.addresses.is_empty() => {
-                page.address = Some(SocketAddr::new(page.addresses.remove(0), failed.port()));
-                self.context.load.fell_back += 1;
-                self.dial_or_wait(flight);
-            }
-            _ => self.finish(flight, outcome),
-        }
-    }
-
-    /// A second and last try, on a connection of its own.
-    fn redial(&mut self, mut flight: Flight) {
-        self.context.load.redialled += 1;
-        flight.sent = 0;
-        flight.reused = false;
-        flight.redialled = true;
-        flight.page.clocks.connected = 0;
-        flight.reader = Reader::new(HEADROOM_BYTES);
-        self.dial_or_wait(flight);
-    }
-
     fn finish(&mut self, flight: Flight, outcome: Outcome) {
+        // Only proxies ask who asks them (RFC 9110 15.5.8): this is not the server's answer.
+        let unknown = self.context.whole_urls && flight.reader.facts().status == 407;
+        let outcome = match outcome.has_response() && unknown && !flight.page.is_https() {
+            true => Outcome::ProxyFailed,
+            false => outcome,
+        };
         let done = self.context.clock.now();
         let wall = self.context.wall;
         let page = flight.conclude(outcome, done, wall);
@@ -452,7 +335,11 @@ impl Connections {
             return;
         };
         match state {
-            State::Dialling => self.end(id, Outcome::ConnectTimeout),
+            State::Dialling => {
+                let outcome = self.unconnected(ErrorKind::TimedOut);
+                self.end(id, outcome);
+            }
+            State::Tunnelling => self.end(id, Outcome::ConnectTimeout),
             State::Handshaking => {
                 self.context.load.tls_failed += 1;
                 self.end(id, Outcome::TlsTimeout);
@@ -480,24 +367,6 @@ impl Connections {
                 self.wheel.set(id, due);
             }
         }
-    }
-
-    /// Tries starved orders again when a connection has closed, and gives up those that have waited long enough.
-    fn feed_starved(&mut self, now: Tick) {
-        while let Some((due, flight)) = self.starved.pop_front() {
-            if due <= now {
-                self.context.load.no_descriptor += 1;
-                self.finish(flight, Outcome::NotSent);
-            } else if !self.freed && now < self.starved_try {
-                self.starved.push_front((due, flight));
-                break;
-            } else if let Some(flight) = self.dial(flight) {
-                self.freed = false;
-                self.starved_try = now + STEP;
-                self.starved.push_front((due, flight));
-            }
-        }
-        self.context.load.starved = self.starved.len();
     }
 
     /// Closes the connection that has been idle for longest. Returns whether there was one.
@@ -543,7 +412,7 @@ impl Connections {
     fn gauge(&mut self, state: State) -> &mut usize {
         let load = &mut self.context.load;
         match state {
-            State::Dialling => &mut load.dialling,
+            State::Dialling | State::Tunnelling => &mut load.dialling,
             State::Handshaking => &mut load.handshaking,
             State::Sending | State::Awaiting => &mut load.awaiting,
             State::Reading => &mut load.reading,
@@ -575,30 +444,5 @@ fn owner(page: &Page) -> HostId {
     match page.job {
         Job::Robots if page.redirects > 0 => NO_HOST,
         _ => page.host,
-    }
-}
-
-/// The system has no descriptor, port or memory to give just now.
-pub(super) fn is_scarce(e: &io::Error) -> bool {
-    const EMFILE: i32 = 24;
-    const ENFILE: i32 = 23;
-    let by_number = matches!(e.raw_os_error(), Some(EMFILE | ENFILE));
-    let by_kind = matches!(
-        e.kind(),
-        ErrorKind::AddrNotAvailable
-            | ErrorKind::OutOfMemory
-            | ErrorKind::StorageFull
-            | ErrorKind::WouldBlock
-    );
-    by_number || by_kind
-}
-
-/// Outcome of a connect that failed.
-fn connect_outcome(kind: ErrorKind) -> Outcome {
-    match kind {
-        ErrorKind::TimedOut => Outcome::ConnectTimeout,
-        // It stood, and was torn down before the request was out.
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Outcome::ClosedEarly,
-        _ => Outcome::ConnectFailed,
     }
 }
