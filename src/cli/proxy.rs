@@ -33,6 +33,17 @@ impl FromStr for ProxyUrl {
         const FORMS: &str = "write http://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT";
         let url = url::Url::parse(text).map_err(|e| format!("{e}; {FORMS}"))?;
         let telling = !url.username().is_empty() || url.password().is_some();
+        if telling {
+            // Messages about a flag repeat it, so this is not the place to refuse a password.
+            return Ok(Self {
+                kind: ProxyKind::Http,
+                names: false,
+                host: String::new(),
+                port: 0,
+                origin: String::new(),
+                telling,
+            });
+        }
         let (kind, names, port) = match url.scheme() {
             "http" => (ProxyKind::Http, false, 80),
             "socks5" => (ProxyKind::Socks5, false, SOCKS_PORT),
@@ -40,11 +51,7 @@ impl FromStr for ProxyUrl {
             "https" => return Err(format!("TLS to a proxy is not spoken; {FORMS}")),
             other => return Err(format!("`{other}` is no proxy that is spoken to; {FORMS}")),
         };
-        let origin = match telling {
-            // The message for flags repeats them, so it is not this one that refuses a password.
-            true => String::new(),
-            false => origin_of(text).ok_or_else(|| format!("a proxy has no path; {FORMS}"))?,
-        };
+        let origin = origin_of(text).ok_or_else(|| format!("a proxy has no path; {FORMS}"))?;
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
         Ok(Self {
             kind,

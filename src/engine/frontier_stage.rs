@@ -296,4 +296,5 @@ pub(super) fn fill_levels(frontier: &Frontier, levels: &mut Gauges) {
     levels.hosts_known = gauge.hosts as u64;
     levels.hosts_ready = gauge.ready as u64;
     levels.hosts_waiting = gauge.waiting as u64;
+    levels.proxy_fails = gauge.proxy_fails;
 }

@@ -59,6 +59,11 @@ impl Frontier {
     pub fn handle(&mut self, page: Box<Page>, now: Tick) {
         self.counters.wire_bytes += page.wire_bytes;
         self.note_pace(&page, now);
+        if page.outcome == Outcome::ProxyFailed {
+            self.proxy_fails = true;
+        } else if page.job != Job::Resolve && page.outcome.has_response() {
+            self.proxy_fails = false;
+        }
         match page.job {
             Job::Resolve => self.resolved(page, now),
             Job::Robots => self.robots_answered(page, now),

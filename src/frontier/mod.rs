@@ -168,6 +168,8 @@ pub struct Gauge {
     pub credits: usize,
     /// A credit is left for a host that is ready.
     pub may_order: bool,
+    /// The proxy has failed since anything came through it.
+    pub proxy_fails: bool,
     /// Bytes of queued text, seen set and host records.
     pub bytes: usize,
 }
@@ -208,6 +210,8 @@ pub struct Frontier {
     /// Entries from which those whose pause is over are looked for.
     ip_next_swept: usize,
     jobs: usize,
+    /// The proxy has failed since anything came through it.
+    proxy_fails: bool,
     stopped: bool,
     seen_bytes_max: usize,
     orders: Vec<Box<Page>>,
@@ -237,6 +241,7 @@ impl Frontier {
             ip_next: HashMap::new(),
             ip_next_swept: 0,
             jobs: 0,
+            proxy_fails: false,
             stopped: false,
             seen_bytes_max: seen_bytes,
             orders: Vec::new(),
@@ -335,6 +340,7 @@ impl Frontier {
             jobs: self.jobs,
             away: self.pool.away(),
             credits: self.pool.left(),
+            proxy_fails: self.proxy_fails,
             may_order: self.schedule.has_ready(self.pool.has(true)) && self.pool.has(false),
             bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
         }

@@ -27,6 +27,8 @@ pub struct Gauges {
     pub hosts_ready: u64,
     /// Hosts with queued URLs that wait for their delay, an answer or an address.
     pub hosts_waiting: u64,
+    /// The proxy has failed since anything came through it.
+    pub proxy_fails: bool,
     /// Time since the newest durable checkpoint's cut, milliseconds; `None` before the first.
     pub checkpoint_age_ms: Option<u64>,
     /// Number of the newest durable checkpoint, 0 before the first.

@@ -109,8 +109,12 @@ fn line(run: Tick, gauges: &Gauges, rates: Rates, resident: Resident) -> String 
             duration(ms.saturating_mul(MILLISECOND))
         ),
     };
+    let trouble = match gauges.proxy_fails {
+        true => "the proxy fails | ",
+        false => "",
+    };
     format!(
-        "{} pages  {}/s  {} MB/s | {} in flight, {} queued, {} hosts ready | {} | {} | {} stored | {}",
+        "{trouble}{} pages  {}/s  {} MB/s | {} in flight, {} queued, {} hosts ready | {} | {} | {} stored | {}",
         thousands(gauges.pages),
         three_digits(rates.pages),
         three_digits(rates.bytes / 1e6),
@@ -176,6 +180,19 @@ mod tests {
         assert!(plain.chars().all(|c| c == '\n' || !c.is_control()));
         assert!(plain.lines().all(|l| l.chars().count() <= LINE_MAX));
         assert_eq!(shown(Mode::Off, 30), "");
+    }
+
+    #[test]
+    fn a_proxy_in_trouble_is_named_first() {
+        let shown = |proxy_fails| {
+            let gauges = Gauges {
+                proxy_fails,
+                ..Gauges::default()
+            };
+            line(0, &gauges, Rates::default(), Resident::default())
+        };
+        assert!(shown(true).starts_with("the proxy fails | 0 pages"));
+        assert!(shown(false).starts_with("0 pages"));
     }
 
     #[test]
