@@ -133,6 +133,8 @@ pub const CREDENTIAL_BYTES_MAX: usize = 512;
 pub const PROXY_ANSWER_BYTES_MAX: usize = 8 << 10;
 /// Time for the proxy to be reached and to take our login before a crawl begins, milliseconds.
 pub const PROXY_REACH_MS: u64 = 5_000;
+/// Wait for a proxy to connect further before an idle connection gives way, milliseconds: it may have as many as it takes.
+pub const PROXY_FULL_MS: u64 = 1_000;
 /// Bytes of the further header fields of every request.
 pub const HEADERS_BYTES_MAX: usize = 2 << 10;
 /// Bytes of a `--ca` file.

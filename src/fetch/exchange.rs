@@ -38,6 +38,8 @@ pub(super) struct Connection {
     pub transport: Transport,
     /// The way through a proxy, until it is open.
     pub tunnel: Option<Box<Tunnel>>,
+    /// When it has to be open.
+    pub tunnel_due: Tick,
     pub host: HostId,
     pub address: SocketAddr,
     pub state: State,

@@ -112,7 +112,7 @@ fn spawn(kind: Kind, port: u16, home: &TempDir) -> Option<Child> {
         Kind::Tinyproxy => {
             let file = home.path().join("tinyproxy.conf");
             let lines = format!(
-                "Port {port}\nListen 127.0.0.1\nBind {FURTHER}\nBasicAuth reader hush-77\nMaxClients 100\nTimeout 60\n\
+                "Port {port}\nListen 127.0.0.1\nBind {FURTHER}\nBasicAuth reader hush-77\nMaxClients 20\nTimeout 60\n\
                  LogLevel Error\n"
             );
             fs::write(&file, lines).expect("a file");
@@ -252,6 +252,29 @@ fn no_url_is_lost_while_a_proxy_is_down() {
         }
         assert_eq!(crawl.urls_in("done").len(), 3 * 11);
     }
+}
+
+#[test]
+fn a_proxy_that_takes_few_connections_is_shared_by_many_hosts() {
+    // tinyproxy leaves whoever comes beyond its limit of 20 waiting, without a word.
+    let Some(proxy) = Proxy::start(Kind::Tinyproxy) else {
+        return;
+    };
+    let server = Server::start(|_, target| match target {
+        "/" => Answer::links(&["/1", "/2"]),
+        "/1" | "/2" => Answer::html("end"),
+        _ => Answer::not_found(),
+    });
+    let seeds: Vec<String> = (0..60)
+        .map(|n| server.url(&format!("h{n}.test"), "/"))
+        .collect();
+    let mut flags = proxy.flags("hush-77");
+    // Connections lie idle during the pauses, so they would all be taken by the first hosts.
+    flags.extend(["--delay", "300ms", "--concurrency", "16"].map(String::from));
+    let crawl = Crawl::new(&seeds, &words(&flags));
+    crawl.run().expect(0);
+    crawl.assert_sound();
+    assert_eq!(crawl.report()["outcomes"]["fetched"], 3 * 60);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::super::way::{Dug, dig, way};
 use super::super::wheel::STEP;
 use super::{Connections, Slot, owner};
 use crate::event::{Outcome, Page};
-use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES};
+use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES, PROXY_FULL_MS};
 use crate::protocol::http1::Reader;
 use crate::protocol::tunnel::Tunnel;
 use crate::time::{MILLISECOND, Tick};
@@ -80,6 +80,7 @@ impl Connections {
         self.slots[id as usize].connection = Some(Connection {
             transport,
             tunnel,
+            tunnel_due: 0,
             host: owner(&flight.page),
             address,
             state: State::Dialling,
@@ -123,8 +124,10 @@ impl Connections {
             Dug::Dialling => {}
             Dug::Waiting if connection.state == State::Dialling => {
                 let patience = patience(self.settings.clocks.connect, &flight.page);
-                let due = context.clock.now().saturating_add(patience);
-                let due = due.min(flight.total_due);
+                let now = context.clock.now();
+                connection.tunnel_due = now.saturating_add(patience).min(flight.total_due);
+                let hint = now.saturating_add(PROXY_FULL_MS * MILLISECOND);
+                let due = connection.tunnel_due.min(hint);
                 self.set_state(id, Some(State::Tunnelling));
                 self.wheel.set(id, due);
             }
@@ -178,6 +181,19 @@ impl Connections {
             }
         }
         false
+    }
+
+    /// The proxy has not connected further yet. Some let newcomers wait without a word while they have as many connections
+    /// as they take, so one that is idle gives way, once; then it is waited on.
+    pub(super) fn tunnel_waits(&mut self, id: u32, now: Tick) {
+        let Some(due) = self.get(id).map(|c| c.tunnel_due) else {
+            return;
+        };
+        if now >= due {
+            return self.end(id, Outcome::ConnectTimeout);
+        }
+        self.evict_oldest();
+        self.wheel.set(id, due);
     }
 
     /// Outcome of a connect that failed.

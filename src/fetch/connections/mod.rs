@@ -339,7 +339,7 @@ impl Connections {
                 let outcome = self.unconnected(ErrorKind::TimedOut);
                 self.end(id, outcome);
             }
-            State::Tunnelling => self.end(id, Outcome::ConnectTimeout),
+            State::Tunnelling => self.tunnel_waits(id, now),
             State::Handshaking => {
                 self.context.load.tls_failed += 1;
                 self.end(id, Outcome::TlsTimeout);
