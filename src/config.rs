@@ -100,6 +100,8 @@ pub struct Config {
     pub ip_delay: Tick,
     /// Fetches of one host at once.
     pub per_host: u16,
+    /// Hosts of one registrable domain at most.
+    pub hosts_per_domain: u32,
     /// Whether robots.txt is obeyed.
     pub robots: Robots,
     /// Which assets are fetched.
@@ -201,6 +203,7 @@ impl Default for Config {
             delay: SECOND,
             ip_delay: 0,
             per_host: 1,
+            hosts_per_domain: limits::HOSTS_PER_DOMAIN,
             robots: Robots::default(),
             assets: Assets::default(),
             concurrency: limits::CONCURRENCY_DEFAULT,

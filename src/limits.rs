@@ -172,6 +172,9 @@ pub const RETRY_AFTER_MAX_S: u64 = 24 * 3_600;
 
 /// Hosts known; further ones are dropped as `hosts_full`.
 pub const HOSTS_MAX: usize = 1 << 24;
+/// Hosts of one registrable domain (Public Suffix List), unless `--hosts-per-domain` says otherwise; further ones are
+/// dropped as `hosts_full`. A name server can make up names without end.
+pub const HOSTS_PER_DOMAIN: u32 = 10_000;
 /// Queued URLs of one host; further ones are dropped as `host_queue_full`.
 pub const HOST_QUEUE_MAX: u32 = 50_000_000;
 /// Redirects in a row before a target is excluded as `redirects`.

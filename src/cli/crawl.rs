@@ -95,6 +95,9 @@ pub struct Settings {
     /// No URL that matches one of these; repeatable
     #[arg(long, value_name = "REGEX", help_heading = "What belongs to the crawl")]
     pub exclude: Vec<Pattern>,
+    /// Hosts of one registrable domain at most; seeds are always taken [default: 10000]
+    #[arg(long, value_name = "N", help_heading = "What belongs to the crawl")]
+    pub hosts_per_domain: Option<u32>,
     /// What is fetched along with pages [default: images]
     #[arg(long, value_name = "WHICH", help_heading = "What belongs to the crawl")]
     pub assets: Option<Assets>,
@@ -185,6 +188,7 @@ impl Settings {
             scope: self.scope.or(beneath.scope),
             include: list(self.include, beneath.include),
             exclude: list(self.exclude, beneath.exclude),
+            hosts_per_domain: self.hosts_per_domain.or(beneath.hosts_per_domain),
             assets: self.assets.or(beneath.assets),
             max_body: self.max_body.or(beneath.max_body),
             user_agent: self.user_agent.or(beneath.user_agent),
@@ -275,6 +279,11 @@ impl Settings {
                 "per-host",
                 self.per_host.unwrap_or(usual.per_host),
                 1..=limits::PER_HOST_MAX,
+            )?,
+            hosts_per_domain: within(
+                "hosts-per-domain",
+                self.hosts_per_domain.unwrap_or(usual.hosts_per_domain),
+                1..=u32::MAX,
             )?,
             robots: self.robots.map_or(usual.robots, Into::into),
             assets: self.assets.map_or(usual.assets, Into::into),

@@ -99,7 +99,7 @@ impl Frontier {
             self.drop_found(it, limit);
             return false;
         }
-        let Some(host) = self.intern(it.origin()) else {
+        let Some(host) = self.intern(it.origin(), it.kind == LinkKind::Seed) else {
             self.drop_found(it, Dropped::HostsFull);
             return false;
         };

@@ -226,7 +226,7 @@ impl Frontier {
         };
         let at = link.at as usize;
         let url = page.link_text[at..at + usize::from(link.len)].to_vec();
-        let Some(target) = self.intern(&url[..usize::from(link.path_at)]) else {
+        let Some(target) = self.intern(&url[..usize::from(link.path_at)], false) else {
             return self.set_robots(host, RobotsState::AllowAll, None, now);
         };
         let detour = RobotsDetour {

@@ -73,7 +73,7 @@ pub enum Dropped {
     HostQueueFull = 0,
     /// The queues' share of `--memory` is used up.
     FrontierMemory = 1,
-    /// More hosts than [`crate::limits::HOSTS_MAX`].
+    /// More hosts than [`crate::limits::HOSTS_MAX`], or of one registrable domain than `--hosts-per-domain`.
     HostsFull = 2,
     /// A path that looks like a trap.
     Trap = 3,

@@ -27,6 +27,7 @@ mod chunked;
 pub mod counters;
 pub mod cut;
 mod dispatch;
+mod domains;
 mod filling;
 pub mod hosts;
 pub mod journal;
@@ -52,6 +53,7 @@ use crate::protocol::url::Fingerprinter;
 use crate::time::Tick;
 use chunked::Chunked;
 use counters::Counters;
+use domains::{Domains, domain_of};
 use hosts::Hosts;
 use journal::Journal;
 use policy::Policy;
@@ -195,6 +197,7 @@ pub struct Frontier {
     fingerprinter: Fingerprinter,
     seen: SeenSet,
     hosts: Hosts,
+    domains: Domains,
     live: Chunked<Live>,
     queues: Pool,
     schedule: Schedule,
@@ -229,6 +232,7 @@ impl Frontier {
             fingerprinter: Fingerprinter::new(&identity.key),
             seen: SeenSet::new(1 << 16, seen_bytes),
             hosts: Hosts::new(),
+            domains: Domains::default(),
             live: Chunked::default(),
             queues: Pool::default(),
             schedule: Schedule::default(),
@@ -392,13 +396,22 @@ impl Frontier {
         self.live[host as usize].prompt_answers < TRIAL_ANSWERS
     }
 
-    /// The host of an origin, added if need be; `None` where the table of hosts is full.
-    fn intern(&mut self, origin: &[u8]) -> Option<HostId> {
+    /// The host of an origin, added if need be; `None` where the table of hosts is full, or (but for `seed`s) its domain
+    /// has as many hosts as it may.
+    fn intern(&mut self, origin: &[u8], seed: bool) -> Option<HostId> {
         let key = self.fingerprinter.of(origin);
         if let Some(host) = self.hosts.find(key) {
             return Some(host);
         }
         if self.hosts.len() >= crate::limits::HOSTS_MAX {
+            return None;
+        }
+        let most = match seed {
+            true => u32::MAX,
+            false => self.policy.hosts_per_domain,
+        };
+        let domain = self.fingerprinter.of(domain_of(origin).as_bytes());
+        if !self.domains.admit(domain, most) {
             return None;
         }
         self.journal.url(&log::Record::Host { origin });

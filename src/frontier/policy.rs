@@ -61,6 +61,8 @@ pub struct Policy {
     pub ip_delay: Tick,
     /// Fetches of one host at once.
     pub per_host: u16,
+    /// Hosts of one registrable domain, those of seeds beyond it apart.
+    pub hosts_per_domain: u32,
     /// Pages to stop after.
     pub max_pages: u64,
     /// Names are looked up by the proxy and not here.
@@ -93,6 +95,7 @@ impl Policy {
             delay: config.delay,
             ip_delay: config.ip_delay,
             per_host: config.per_host.max(1),
+            hosts_per_domain: config.hosts_per_domain,
             max_pages: config.max_pages.unwrap_or(u64::MAX),
             names_by_proxy: config.proxy.as_ref().is_some_and(|p| p.names),
             queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),

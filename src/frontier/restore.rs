@@ -8,6 +8,7 @@
 //! Deliberately absent: files and their checksums, which are the business of whoever implements [`Logs`].
 
 use super::cut::State;
+use super::domains::domain_of;
 use super::filling::Filling;
 use super::hosts::{Hosts, RobotsState};
 use super::log::{Reader, Record};
@@ -248,6 +249,9 @@ impl<'a> Rebuild<'a> {
                     if !self.frontier.hosts.restore_name(key, origin) {
                         return Err(damaged("more hosts named than recorded"));
                     }
+                    let domain = domain_of(origin).as_bytes();
+                    let domain = self.frontier.fingerprinter.of(domain);
+                    self.frontier.domains.admit(domain, u32::MAX);
                     self.frontier.live.push(Live::default());
                 }
                 Record::Queued { host, .. } | Record::Rules { host, .. }

@@ -2,6 +2,7 @@
 
 use super::{StatsSnapshot, Web, WebSettings};
 use crate::error::{Error, Result};
+use crate::limits::HOSTS_PER_DOMAIN;
 use std::io::{IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -66,20 +67,24 @@ fn introduction(web: &Web) -> String {
         s.seed,
         s.hosts,
         web.addr(),
-        crawl_line(web.addr()),
+        crawl_line(web.addr(), s.hosts),
     )
 }
 
-/// The crawl that fits a web on `addr`.
-pub fn crawl_line(addr: SocketAddr) -> String {
+/// The crawl that fits a web of `hosts` hosts on `addr`. All of them are below one registrable domain.
+pub fn crawl_line(addr: SocketAddr, hosts: u32) -> String {
     let (ip, port) = (reachable(addr), addr.port());
     let reach = match ip {
         IpAddr::V4(ip) if ip.is_loopback() => "127.0.0.0/8".to_string(),
         IpAddr::V4(ip) => format!("{ip}/32"),
         IpAddr::V6(ip) => format!("{ip}/128"),
     };
+    let many = match hosts > HOSTS_PER_DOMAIN {
+        true => format!(" --hosts-per-domain {hosts}"),
+        false => String::new(),
+    };
     format!(
-        "cyclosa crawl seeds.txt --resolve '*.web.test:{port}:{ip}' --allow-net {reach} --scope any --delay 0s"
+        "cyclosa crawl seeds.txt --resolve '*.web.test:{port}:{ip}' --allow-net {reach} --scope any --delay 0s{many}"
     )
 }
 
@@ -137,10 +142,12 @@ mod tests {
 
     #[test]
     fn the_crawl_line_fits_the_address() {
-        let line = crawl_line("127.0.0.1:9000".parse().unwrap());
+        let line = |hosts| crawl_line("127.0.0.1:9000".parse().unwrap(), hosts);
+        assert!(line(20_000).ends_with(" --hosts-per-domain 20000"));
+        let line = line(1_000);
         assert!(line.contains("'*.web.test:9000:127.0.0.1' --allow-net 127.0.0.0/8"));
         let web = Web::start(WebSettings::default(), "127.0.0.1:0".parse().unwrap()).unwrap();
         let text = introduction(&web);
-        assert!(text.contains("h999.web.test") && text.contains(&crawl_line(web.addr())));
+        assert!(text.contains("h999.web.test") && text.contains(&crawl_line(web.addr(), 1_000)));
     }
 }

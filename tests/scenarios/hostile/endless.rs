@@ -1,7 +1,9 @@
 //! Answers without an end, and ways without one.
 
 use super::super::program::Crawl;
+use super::super::scripted::{Answer, Server};
 use super::{Dumb, count, run};
+use std::net::TcpListener;
 
 /// Bytes of an endless answer that may be on their way when it is given up: what is read and what both systems' socket
 /// buffers take (4 to 6 MiB each way on loopback), three times, as some are tried again.
@@ -152,4 +154,33 @@ fn redirects_without_an_end_are_followed_ten_times() {
         crawl.report()["outcomes"],
         standing[&server.url("robots.test", "/")]
     );
+}
+
+#[test]
+fn a_name_server_that_makes_names_up_does_not_keep_the_crawl() {
+    // Every page names three hosts that nobody has heard of; the domain of another host is as good as before.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let server = Server::over(listener, move |host, target| match target {
+        "/robots.txt" => Answer::not_found(),
+        _ if host.ends_with(".trap.test") => {
+            let name = host.trim_end_matches(".trap.test");
+            let more = |n| format!("http://{name}{n}.trap.test:{port}/");
+            Answer::links(&[more('a'), more('b'), more('c')])
+        }
+        "/" => Answer::links(&[format!("http://www.other.test:{port}/"), "/last".into()]),
+        _ => Answer::html("end"),
+    });
+    let seeds = [
+        server.url("x.trap.test", "/"),
+        server.url("other.test", "/"),
+    ];
+    let crawl = Crawl::new(&seeds, &["--scope", "any", "--hosts-per-domain", "40"]);
+    crawl.run().expect(0);
+    crawl.assert_sound();
+    let report = crawl.report();
+    // Two pages of each host of the other domain.
+    assert_eq!(report["outcomes"]["fetched"], 40 + 2 * 2);
+    // 40 pages with three links each: 39 led to further hosts.
+    assert_eq!(report["dropped"]["hosts_full"], 40 * 3 - 39);
 }
