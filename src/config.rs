@@ -46,6 +46,16 @@ pub enum Robots {
     Ignore,
 }
 
+/// Whether the sitemaps that robots.txt files name are crawled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sitemaps {
+    /// They are discovered like links.
+    #[default]
+    Follow,
+    /// They are not looked at.
+    Ignore,
+}
+
 /// Which certificate authorities are believed, `--ca` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Roots {
@@ -100,6 +110,8 @@ pub struct Config {
     pub per_host: u16,
     /// Whether robots.txt is obeyed.
     pub robots: Robots,
+    /// Whether the sitemaps that it names are crawled.
+    pub sitemaps: Sitemaps,
     /// Which assets are fetched.
     pub assets: Assets,
     /// Pages on their way at once.
@@ -198,6 +210,7 @@ impl Default for Config {
             ip_delay: 0,
             per_host: 1,
             robots: Robots::default(),
+            sitemaps: Sitemaps::default(),
             assets: Assets::default(),
             concurrency: limits::CONCURRENCY_DEFAULT,
             memory: 8 << 30,

@@ -6,8 +6,8 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size,
-    Time, UserAgent,
+    Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope,
+    Sitemaps, Size, Time, UserAgent,
 };
 use crate::config::{Config, Credentials, default_user_agent};
 use crate::engine;
@@ -97,6 +97,14 @@ pub struct Settings {
     /// What is fetched along with pages [default: images]
     #[arg(long, value_name = "WHICH", help_heading = "What belongs to the crawl")]
     pub assets: Option<Assets>,
+    /// Whether sitemaps that robots.txt files name are crawled; scope, --include and --exclude hold for them as for links,
+    /// and for --max-depth their pages are one link away from what led to the host [default: follow]
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        help_heading = "What belongs to the crawl"
+    )]
+    pub sitemaps: Option<Sitemaps>,
     /// Cut bodies longer than this [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "What belongs to the crawl")]
     pub max_body: Option<Size>,
@@ -176,6 +184,7 @@ impl Settings {
             include: list(self.include, beneath.include),
             exclude: list(self.exclude, beneath.exclude),
             assets: self.assets.or(beneath.assets),
+            sitemaps: self.sitemaps.or(beneath.sitemaps),
             max_body: self.max_body.or(beneath.max_body),
             user_agent: self.user_agent.or(beneath.user_agent),
             contact: self.contact.or(beneath.contact),
@@ -266,6 +275,7 @@ impl Settings {
             )?,
             robots: self.robots.map_or(usual.robots, Into::into),
             assets: self.assets.map_or(usual.assets, Into::into),
+            sitemaps: self.sitemaps.map_or(usual.sitemaps, Into::into),
             concurrency: within(
                 "concurrency",
                 self.concurrency.unwrap_or(usual.concurrency),
@@ -461,7 +471,7 @@ mod tests {
              --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
              --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet \
-             --header X-Team:a --cookies",
+             --header X-Team:a --cookies --sitemaps ignore",
         )
         .unwrap();
         assert_eq!(
@@ -469,6 +479,7 @@ mod tests {
             (&["X-Team: a".to_string()][..], true)
         );
         assert!(!c.standby && config("--standby").unwrap().standby);
+        assert_eq!(c.sitemaps, config::Sitemaps::Ignore);
         assert_eq!(c.dir, PathBuf::from("d"));
         assert_eq!(
             (c.run_for, c.max_pages, c.max_depth),

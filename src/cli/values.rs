@@ -364,6 +364,16 @@ choice! {
 }
 
 choice! {
+    /// `--sitemaps`.
+    Sitemaps => config::Sitemaps {
+        /// Crawl the sitemaps that robots.txt files name, and what they list
+        Follow,
+        /// Do not look at them
+        Ignore,
+    }
+}
+
+choice! {
     /// `--roots`.
     Roots => config::Roots {
         /// Mozilla's, compiled in: the same everywhere

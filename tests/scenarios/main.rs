@@ -31,6 +31,7 @@ mod program;
 mod report;
 mod scripted;
 mod site;
+mod sitemaps;
 mod soak;
 mod standby;
 mod stopped;
