@@ -278,6 +278,8 @@ pub struct Facts {
     pub retry_after_s: u32,
     /// X-Robots-Tag forbids following links.
     pub nofollow: bool,
+    /// X-Content-Type-Options forbids to look for another media type than Content-Type says.
+    pub nosniff: bool,
 }
 
 /// Clock readings of one fetch, in ticks; 0 where a step did not happen.

@@ -146,7 +146,7 @@ impl Parser {
         }
         let encoding = charset::encoding_of(plain, facts.content_type.of(buf));
         let text = charset::to_utf8(plain, encoding, &mut self.scratch);
-        let kind = believed(declared, plain, text);
+        let kind = believed(declared, facts.nosniff, plain, text);
         // Without a media type nothing was said that could be wrong.
         page.mislabelled =
             !page.mime.is_empty() && (kind == Kind::Other) != (declared == Kind::Unknown);
@@ -184,12 +184,13 @@ impl Parser {
 
     /// By the media type, and by what the page was found as.
     fn kind_of(&self, page: &Page) -> Kind {
-        let kind = sniff::declared(&page.mime);
+        let kind = sniff::declared(&page.mime, page.facts.nosniff);
         let packed = is_packed_sitemap(page, page.body());
         match page.kind {
             LinkKind::Seed | LinkKind::Page | LinkKind::Redirect | LinkKind::Sitemap => {
                 match kind {
                     Kind::Css => Kind::Other,
+                    // What the header says, it says of the file that is packed.
                     Kind::Other if packed => Kind::Unknown,
                     kind => kind,
                 }
@@ -202,10 +203,12 @@ impl Parser {
 }
 
 /// What a body is after all.
-fn believed(declared: Kind, plain: &[u8], text: &[u8]) -> Kind {
+fn believed(declared: Kind, nosniff: bool, plain: &[u8], text: &[u8]) -> Kind {
     match declared {
         Kind::Unknown => sniff::markup(text),
-        Kind::Html | Kind::Xml | Kind::Svg if sniff::is_binary(plain, text) => Kind::Other,
+        Kind::Html | Kind::Xml | Kind::Svg if !nosniff && sniff::is_binary(plain, text) => {
+            Kind::Other
+        }
         kind => kind,
     }
 }
