@@ -4,8 +4,10 @@
 //! here and in [`crate::limits`] only.
 
 mod credentials;
+mod exposure;
 
 pub use credentials::Credentials;
+pub use exposure::exposure;
 
 use crate::limits;
 use crate::time::{MILLISECOND, SECOND, Tick};
@@ -134,6 +136,8 @@ pub struct Config {
     pub headers: Vec<String>,
     /// Names and passwords, by origin.
     pub credentials: Credentials,
+    /// What the user should know before the crawl begins, a line each.
+    pub warnings: Vec<String>,
     /// Cookies that servers set are sent back to them.
     pub cookies: bool,
     /// Which certificate authorities are believed.
@@ -222,6 +226,7 @@ impl Default for Config {
             identified: true,
             headers: Vec::new(),
             credentials: Credentials::default(),
+            warnings: Vec::new(),
             cookies: false,
             roots: Roots::default(),
             authorities: Vec::new(),

@@ -9,7 +9,7 @@ use super::values::{
     Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope,
     Sitemaps, Size, Time, UserAgent,
 };
-use crate::config::{Config, Credentials, default_user_agent};
+use crate::config::{Config, Credentials, default_user_agent, exposure};
 use crate::engine;
 use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
@@ -247,6 +247,8 @@ impl Settings {
             Some(path) => Credentials::read(path)?,
             None => usual.credentials,
         };
+        let warnings = self.auth.iter().filter_map(|path| exposure("--auth", path));
+        let warnings = warnings.collect();
         let mut authorities = Vec::new();
         for path in &self.ca {
             authorities.append(&mut read_authorities(path)?);
@@ -294,6 +296,7 @@ impl Settings {
             identified,
             headers: self.header.into_iter().map(|h| h.0).collect(),
             credentials,
+            warnings,
             cookies: self.cookies,
             roots: self.roots.map_or(usual.roots, Into::into),
             authorities,
@@ -346,6 +349,9 @@ fn within<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>
 /// Everything fatal; see [`crate::engine::run`].
 pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
     let config = typed.understand(&mut std::io::stdin().lock())?;
+    for warning in &config.warnings {
+        eprintln!("{}", harmless(warning));
+    }
     let stop = Stop::on_signals()?;
     let quiet = config.quiet;
     let mut announce = |line: &str| {

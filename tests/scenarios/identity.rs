@@ -4,6 +4,7 @@ use super::program::Crawl;
 use super::scripted::{Answer, Server};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 fn refused(seed: &str, flags: &[&str]) -> String {
     let crawl = Crawl::bare(&[seed.to_owned()], flags);
@@ -87,6 +88,33 @@ fn further_fields_go_with_every_request() {
     }
 }
 
+fn set_mode(file: &Path, mode: u32) {
+    fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("it is ours");
+}
+
+#[test]
+fn a_file_of_passwords_that_others_can_read_is_no_error_and_a_warning() {
+    let server = Server::start(|_, _| Answer::html("end"));
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("auth.txt");
+    let line = format!("http://a.test:{} reader:hush\n", server.port);
+    fs::write(&file, line).expect("a file");
+    let path = file.to_str().expect("UTF-8");
+    for (mode, warned) in [(0o600, 0), (0o640, 1), (0o644, 1)] {
+        set_mode(&file, mode);
+        let flags = ["--auth", path, "--quiet"];
+        let crawl = Crawl::new(&[server.url("a.test", "/")], &flags);
+        let said = crawl.run().expect(0).stderr;
+        let lines: Vec<&str> = said.lines().filter(|l| l.contains(path)).collect();
+        assert_eq!(lines.len(), warned, "{mode:o}: {said}");
+        for line in lines {
+            assert!(line.starts_with("warning: --auth "), "{line}");
+            assert!(line.ends_with(&format!("chmod 600 {path}")), "{line}");
+            assert!(!line.contains("hush"), "{line}");
+        }
+    }
+}
+
 #[test]
 fn a_password_goes_to_its_origin_and_is_found_nowhere_after() {
     let server = Server::start(|host, target| match (host, target) {
@@ -103,7 +131,7 @@ fn a_password_goes_to_its_origin_and_is_found_nowhere_after() {
         format!("# staging\nhttp://a.test:{port} reader:hush-9f3c\n"),
     )
     .expect("a file");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("it is ours");
+    set_mode(&file, 0o600);
     let flags = ["--scope", "any", "--auth", file.to_str().expect("a path")];
     let seeds = [server.url("a.test", "/"), server.url("b.test", "/there")];
     let crawl = Crawl::new(&seeds, &flags);
@@ -114,6 +142,7 @@ fn a_password_goes_to_its_origin_and_is_found_nowhere_after() {
     }
     assert!(!fields(&server, "/there").contains(&line));
     let told = format!("{}{}", ended.stdout, ended.stderr);
+    assert!(!told.contains("chmod"), "the file is for its owner only");
     let mut all = vec![told.into_bytes()];
     for entry in fs::read_dir(crawl.dir()).expect("a directory") {
         all.push(fs::read(entry.expect("an entry").path()).expect("a file"));
