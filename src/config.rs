@@ -102,8 +102,11 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// User-Agent field; its first product token is matched in robots.txt.
     pub user_agent: String,
-    /// From field and part of the User-Agent: where a webmaster can complain.
+    /// Where a webmaster can complain: part of the default User-Agent; the From field where it is a mail address and `from`
+    /// is none.
     pub contact: Option<String>,
+    /// From field.
+    pub from: Option<String>,
     /// Pause between two fetches of one host.
     pub delay: Tick,
     /// Pause between two fetches of one address.
@@ -210,6 +213,7 @@ impl Default for Config {
             exclude: Vec::new(),
             user_agent: default_user_agent(),
             contact: None,
+            from: None,
             delay: SECOND,
             ip_delay: 0,
             per_host: 1,
@@ -243,6 +247,16 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Value of From (RFC 9110 10.1.2): the address given for it, else the contact where that is a mail address.
+    pub fn mailbox(&self) -> Option<&str> {
+        let contact = self.contact.as_deref();
+        let contact = contact.map(|c| c.strip_prefix("mailto:").unwrap_or(c));
+        let written = contact.filter(|c| c.contains('@') && !c.contains("://"));
+        self.from.as_deref().or(written)
+    }
+}
+
 /// `cyclosa/VERSION`.
 pub fn default_user_agent() -> String {
     concat!("cyclosa/", env!("CARGO_PKG_VERSION")).to_string()
@@ -267,6 +281,27 @@ pub fn resolve_rule(rules: &[ResolveRule], name: &str, port: u16) -> Option<Sock
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn from_is_what_was_given_for_it_else_a_contact_that_is_an_address() {
+        let url = Some("https://example.org/@bot");
+        for (from, contact, sent) in [
+            (None, None, None),
+            (None, url, None),
+            (None, Some("mailto:a@b.test"), Some("a@b.test")),
+            (None, Some("a@b.test"), Some("a@b.test")),
+            (Some("c@d.test"), url, Some("c@d.test")),
+            (Some("c@d.test"), Some("a@b.test"), Some("c@d.test")),
+            (Some("c@d.test"), None, Some("c@d.test")),
+        ] {
+            let config = Config {
+                from: from.map(str::to_owned),
+                contact: contact.map(str::to_owned),
+                ..Config::default()
+            };
+            assert_eq!(config.mailbox(), sent, "{from:?} {contact:?}");
+        }
+    }
 
     #[test]
     fn a_wildcard_covers_names_below_and_not_the_name() {

@@ -348,6 +348,8 @@ pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 pub const PER_HOST_MAX: u16 = 256;
 /// Bytes of a User-Agent or From field that the user gives.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// Bytes of a mail address: a path of RFC 5321 4.5.3.1.3 less its brackets.
+pub const MAILBOX_BYTES_MAX: usize = 254;
 /// Lower bound of `--checkpoint-every`, seconds.
 pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
 /// Upper bound of `--checkpoint-every`, seconds.

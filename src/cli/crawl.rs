@@ -6,8 +6,8 @@
 use super::file;
 use super::seeds;
 use super::values::{
-    Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope,
-    Sitemaps, Size, Time, UserAgent,
+    Assets, FieldText, HeaderField, Mailbox, NameServer, Net, Pattern, Resolve, Robots, Roots,
+    Scope, Sitemaps, Size, Time, UserAgent,
 };
 use crate::config::{Config, Credentials, default_user_agent, exposure};
 use crate::engine;
@@ -112,10 +112,13 @@ pub struct Settings {
     /// Who crawls; the name before / is what robots.txt files are searched for [default: cyclosa/VERSION (+CONTACT)]
     #[arg(long, value_name = "TEXT", help_heading = "Politeness")]
     pub user_agent: Option<UserAgent>,
-    /// Where a webmaster can complain: a URL or a mail address (sent as From, too). Without one, here or in --user-agent,
-    /// nothing on the public Internet is crawled
+    /// Where a webmaster can complain: a URL or a mail address (sent as From, too, unless --from is given). Without one, here,
+    /// in --from or in --user-agent, nothing on the public Internet is crawled
     #[arg(long, value_name = "URL", help_heading = "Politeness")]
     pub contact: Option<FieldText>,
+    /// Mail address sent as From, beside a --contact that is a URL
+    #[arg(long, value_name = "MAIL", help_heading = "Politeness")]
+    pub from: Option<Mailbox>,
     /// Pause between two fetches of one host [default: 1s]
     #[arg(long, value_name = "TIME", help_heading = "Politeness")]
     pub delay: Option<Time>,
@@ -188,6 +191,7 @@ impl Settings {
             max_body: self.max_body.or(beneath.max_body),
             user_agent: self.user_agent.or(beneath.user_agent),
             contact: self.contact.or(beneath.contact),
+            from: self.from.or(beneath.from),
             delay: self.delay.or(beneath.delay),
             ip_delay: self.ip_delay.or(beneath.ip_delay),
             per_host: self.per_host.or(beneath.per_host),
@@ -235,7 +239,8 @@ impl Settings {
                 "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
             ));
         }
-        let identified = self.contact.is_some() || names_somebody(&user_agent);
+        let identified =
+            self.contact.is_some() || self.from.is_some() || names_somebody(&user_agent);
         let header_bytes: usize = self.header.iter().map(|h| h.0.len() + 2).sum();
         if header_bytes > limits::HEADERS_BYTES_MAX {
             return Err(Error::usage(format!(
@@ -268,6 +273,7 @@ impl Settings {
             exclude: self.exclude.into_iter().map(|p| p.0).collect(),
             user_agent,
             contact: self.contact.map(|c| c.0),
+            from: self.from.map(|f| f.0),
             delay: time(self.delay, usual.delay),
             ip_delay: time(self.ip_delay, usual.ip_delay),
             per_host: within(
@@ -445,6 +451,7 @@ mod tests {
         for line in [
             "--contact a@b.test",
             "--contact https://b.test/",
+            "--from a@b.test",
             "--user-agent bot/1+https://b.test/",
         ] {
             assert!(config(line).unwrap().identified, "{line}");
@@ -474,7 +481,7 @@ mod tests {
     fn every_flag_arrives() {
         let c = config(
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
-             --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
+             --user-agent bot/1 --contact mailto:a@b.test --from mailto:c@d.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
              --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet \
              --header X-Team:a --cookies --sitemaps ignore",
@@ -485,6 +492,7 @@ mod tests {
             (&["X-Team: a".to_string()][..], true)
         );
         assert!(!c.standby && config("--standby").unwrap().standby);
+        assert_eq!(c.mailbox(), Some("c@d.test"));
         assert_eq!(c.sitemaps, config::Sitemaps::Ignore);
         assert_eq!(c.dir, PathBuf::from("d"));
         assert_eq!(

@@ -42,7 +42,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("auth.txt");
         write(&path, "x").unwrap();
-        let mut told = |mode| {
+        let told = |mode| {
             set_permissions(&path, Permissions::from_mode(mode)).unwrap();
             exposure("--auth", &path)
         };

@@ -88,6 +88,64 @@ fn further_fields_go_with_every_request() {
     }
 }
 
+#[test]
+fn a_page_and_a_mail_address_are_sent_together() {
+    let page = "https://your.example/crawl";
+    let sent = |flags: &[&str]| {
+        let server = Server::start(|_, _| Answer::html("end"));
+        let crawl = Crawl::new(&[server.url("a.test", "/")], flags);
+        crawl.run().expect(0);
+        let all = ["/robots.txt", "/"].map(|target| {
+            let all = fields(&server, target).into_iter();
+            let told = |field: &String| {
+                ["From: ", "User-Agent: "]
+                    .iter()
+                    .any(|f| field.starts_with(f))
+            };
+            all.filter(told).collect::<Vec<_>>()
+        });
+        assert_eq!(all[0], all[1]);
+        all[0].clone()
+    };
+    let agent = format!(
+        "User-Agent: cyclosa/{} (+{page})",
+        env!("CARGO_PKG_VERSION")
+    );
+    let from = "From: crawl@your.example".to_owned();
+    let both = ["--contact", page, "--from", "crawl@your.example"];
+    assert_eq!(sent(&both), [agent.clone(), from.clone()]);
+    assert_eq!(sent(&["--contact", page]), std::slice::from_ref(&agent));
+    // An address of its own goes before that of the contact.
+    let two = [
+        "--contact",
+        "mailto:other@your.example",
+        "--from",
+        "crawl@your.example",
+    ];
+    assert_eq!(sent(&two)[1..], *std::slice::from_ref(&from));
+    let home = tempfile::tempdir().expect("a directory");
+    let file = home.path().join("crawl.toml");
+    fs::write(&file, "from = \"crawl@your.example\"\n").expect("a file");
+    let path = file.to_str().expect("UTF-8");
+    assert_eq!(sent(&["--contact", page, "--config", path]), [agent, from]);
+}
+
+#[test]
+fn a_mail_address_says_who_crawls_and_must_be_one() {
+    // A public address, and a port that nothing is fetched from.
+    let seed = "http://93.184.215.14:25/";
+    assert!(refused(seed, &[]).contains("--contact"));
+    let crawl = Crawl::bare(&[seed.to_owned()], &["--from", "crawl@your.example"]);
+    crawl.run().expect(0);
+    assert_eq!(crawl.report()["excluded"]["port"], 1);
+    for bad in ["crawl", "Crawl <crawl@your.example>", "a@b.example\r\nX: y"] {
+        let said = refused("http://a.test/", &["--from", bad]);
+        assert!(said.contains("--from"), "{said}");
+    }
+    let said = refused("http://a.test/", &["--header", "From: crawl@your.example"]);
+    assert!(said.contains("--from MAIL"), "{said}");
+}
+
 fn set_mode(file: &Path, mode: u32) {
     fs::set_permissions(file, fs::Permissions::from_mode(mode)).expect("it is ours");
 }
