@@ -4,9 +4,11 @@
 //! here and in [`crate::limits`] only.
 
 mod credentials;
+mod exposure;
 mod proxy;
 
 pub use credentials::{Credentials, SOCKS_PORT, origin_of};
+pub use exposure::exposure;
 pub use proxy::{Proxy, ProxyKind};
 
 use crate::limits;
@@ -45,6 +47,16 @@ pub enum Robots {
     #[default]
     Obey,
     /// Neither fetched nor obeyed; for sites of one's own.
+    Ignore,
+}
+
+/// Whether the sitemaps that robots.txt files name are crawled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sitemaps {
+    /// They are discovered like links.
+    #[default]
+    Follow,
+    /// They are not looked at.
     Ignore,
 }
 
@@ -92,8 +104,11 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// User-Agent field; its first product token is matched in robots.txt.
     pub user_agent: String,
-    /// From field and part of the User-Agent: where a webmaster can complain.
+    /// Where a webmaster can complain: part of the default User-Agent; the From field where it is a mail address and `from`
+    /// is none.
     pub contact: Option<String>,
+    /// From field.
+    pub from: Option<String>,
     /// Pause between two fetches of one host.
     pub delay: Tick,
     /// Pause between two fetches of one address.
@@ -104,6 +119,8 @@ pub struct Config {
     pub hosts_per_domain: u32,
     /// Whether robots.txt is obeyed.
     pub robots: Robots,
+    /// Whether the sitemaps that it names are crawled.
+    pub sitemaps: Sitemaps,
     /// Which assets are fetched.
     pub assets: Assets,
     /// Pages on their way at once.
@@ -126,6 +143,8 @@ pub struct Config {
     pub headers: Vec<String>,
     /// Names and passwords, by origin.
     pub credentials: Credentials,
+    /// What the user should know before the crawl begins, a line each.
+    pub warnings: Vec<String>,
     /// Cookies that servers set are sent back to them.
     pub cookies: bool,
     /// The proxy that everything is fetched through.
@@ -200,11 +219,13 @@ impl Default for Config {
             exclude: Vec::new(),
             user_agent: default_user_agent(),
             contact: None,
+            from: None,
             delay: SECOND,
             ip_delay: 0,
             per_host: 1,
             hosts_per_domain: limits::HOSTS_PER_DOMAIN,
             robots: Robots::default(),
+            sitemaps: Sitemaps::default(),
             assets: Assets::default(),
             concurrency: limits::CONCURRENCY_DEFAULT,
             memory: 8 << 30,
@@ -216,6 +237,7 @@ impl Default for Config {
             identified: true,
             headers: Vec::new(),
             credentials: Credentials::default(),
+            warnings: Vec::new(),
             cookies: false,
             proxy: None,
             roots: Roots::default(),
@@ -230,6 +252,16 @@ impl Default for Config {
             quiet: false,
             clocks: FetchClocks::default(),
         }
+    }
+}
+
+impl Config {
+    /// Value of From (RFC 9110 10.1.2): the address given for it, else the contact where that is a mail address.
+    pub fn mailbox(&self) -> Option<&str> {
+        let contact = self.contact.as_deref();
+        let contact = contact.map(|c| c.strip_prefix("mailto:").unwrap_or(c));
+        let written = contact.filter(|c| c.contains('@') && !c.contains("://"));
+        self.from.as_deref().or(written)
     }
 }
 
@@ -257,6 +289,27 @@ pub fn resolve_rule(rules: &[ResolveRule], name: &str, port: u16) -> Option<Sock
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn from_is_what_was_given_for_it_else_a_contact_that_is_an_address() {
+        let url = Some("https://example.org/@bot");
+        for (from, contact, sent) in [
+            (None, None, None),
+            (None, url, None),
+            (None, Some("mailto:a@b.test"), Some("a@b.test")),
+            (None, Some("a@b.test"), Some("a@b.test")),
+            (Some("c@d.test"), url, Some("c@d.test")),
+            (Some("c@d.test"), Some("a@b.test"), Some("c@d.test")),
+            (Some("c@d.test"), None, Some("c@d.test")),
+        ] {
+            let config = Config {
+                from: from.map(str::to_owned),
+                contact: contact.map(str::to_owned),
+                ..Config::default()
+            };
+            assert_eq!(config.mailbox(), sent, "{from:?} {contact:?}");
+        }
+    }
 
     #[test]
     fn a_wildcard_covers_names_below_and_not_the_name() {

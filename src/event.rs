@@ -46,12 +46,14 @@ pub enum LinkKind {
     Style = 4,
     /// Any other asset: scripts, media, fonts, objects.
     Asset = 5,
+    /// A sitemap that a robots.txt names; on a page, one that a sitemap index names.
+    Sitemap = 6,
 }
 
 impl LinkKind {
     /// Whether the target belongs to the page that names it (fetched at the page's depth, whatever its host).
     pub fn is_asset(self) -> bool {
-        self as u8 >= LinkKind::Image as u8
+        matches!(self, Self::Image | Self::Style | Self::Asset)
     }
 
     /// From its stored number; unknown numbers are pages.
@@ -62,6 +64,7 @@ impl LinkKind {
             3 => Self::Image,
             4 => Self::Style,
             5 => Self::Asset,
+            6 => Self::Sitemap,
             _ => Self::Page,
         }
     }
@@ -284,6 +287,8 @@ pub struct Facts {
     pub retry_after_s: u32,
     /// X-Robots-Tag forbids following links.
     pub nofollow: bool,
+    /// X-Content-Type-Options forbids to look for another media type than Content-Type says.
+    pub nosniff: bool,
 }
 
 /// Clock readings of one fetch, in ticks; 0 where a step did not happen.
@@ -379,13 +384,13 @@ pub struct Page {
     pub address_ttl_s: u32,
 
     // --- the findings, written by the parser ---
-    /// Links in document order, duplicates of the page removed.
+    /// Links in document order, duplicates of the page removed. For [`Job::Robots`]: the sitemaps that the file names.
     pub links: Vec<Link>,
     /// Their canonical text.
     pub link_text: Vec<u8>,
-    /// Links beyond the per-page limit.
+    /// Links beyond the per-page limit; for [`Job::Robots`] sitemaps beyond [`crate::limits::ROBOTS_SITEMAPS_MAX`].
     pub links_dropped: u32,
-    /// References that are no URL.
+    /// References that are no URL, and sitemaps that a robots.txt does not name by an absolute one.
     pub links_invalid: u32,
     /// References whose URL is longer than [`crate::limits::URL_BYTES_MAX`].
     pub links_too_long: u32,

@@ -70,6 +70,9 @@ pub const ROBOTS_LINE_BYTES_MAX: usize = 2_083 * 8 - 1;
 /// `*` in the rules of one robots.txt that apply to us. Beyond it allow rules are left out and disallow rules end at
 /// their first `*`, which errs on the polite side; [`crate::protocol::robots::Rules::simplified`] counts both.
 pub const ROBOTS_WILDCARDS_MAX: usize = 2_048;
+/// Sitemaps taken from one robots.txt, in its order; the rest is counted as `sitemaps_dropped`. Large sites name a few
+/// hundred, and a sitemap index (sitemaps.org) has room for 50,000.
+pub const ROBOTS_SITEMAPS_MAX: usize = 1_000;
 /// Redirects followed for a robots.txt (RFC 9309 2.3.1.2: at least five).
 pub const ROBOTS_REDIRECTS_MAX: u8 = 5;
 /// Age after which a robots.txt is fetched again, seconds (RFC 9309 2.4: 24 h).
@@ -356,6 +359,8 @@ pub const MEMORY_BYTES_MIN: u64 = 64 << 20;
 pub const PER_HOST_MAX: u16 = 256;
 /// Bytes of a User-Agent or From field that the user gives.
 pub const USER_AGENT_BYTES_MAX: usize = 512;
+/// Bytes of a mail address: a path of RFC 5321 4.5.3.1.3 less its brackets.
+pub const MAILBOX_BYTES_MAX: usize = 254;
 /// Lower bound of `--checkpoint-every`, seconds.
 pub const CHECKPOINT_EVERY_MIN_S: u64 = 1;
 /// Upper bound of `--checkpoint-every`, seconds.

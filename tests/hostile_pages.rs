@@ -51,6 +51,7 @@ const PIECES: &[&str] = &[
     "\u{feff}",
     "\u{2028}",
     "http://[::1]:99999/",
+    "\nsitemap:",
     "//",
     "///\\\\",
     "?#?",
@@ -201,7 +202,7 @@ fn page(dice: &mut Dice, into: &mut Page) {
     } else {
         Job::Fetch
     };
-    into.kind = LinkKind::from_u8(dice.roll(6) as u8);
+    into.kind = LinkKind::from_u8(dice.roll(7) as u8);
     into.facts = Facts {
         status: [200, 200, 200, 301, 404, 999][dice.roll(6)],
         content_type,

@@ -1,8 +1,8 @@
 //! robots.txt: any file gives rules within the limits that survive their encoding; any bytes are decoded to nothing or
-//! to rules that are encoded as they were.
+//! to rules that are encoded as they were. The sitemaps that a file names are parts of its lines.
 
-use cyclosa::limits::CRAWL_DELAY_MAX_S;
-use cyclosa::protocol::robots::Rules;
+use cyclosa::limits::{CRAWL_DELAY_MAX_S, ROBOTS_LINE_BYTES_MAX};
+use cyclosa::protocol::robots::{Rules, sitemaps};
 
 const TARGETS: [&[u8]; 6] = [
     b"/",
@@ -21,6 +21,10 @@ pub fn run(data: &[u8]) {
         let mut bytes = Vec::new();
         rules.encode(&mut bytes);
         assert_eq!(Rules::decode(&bytes).as_ref(), Some(&rules));
+    }
+    for named in sitemaps(data) {
+        assert!(named.len() < ROBOTS_LINE_BYTES_MAX && named.trim_ascii() == named);
+        assert!(!named.iter().any(|b| matches!(b, b'\n' | b'\r' | b'#')));
     }
     if let Some(rules) = Rules::decode(data) {
         check(&rules, data);

@@ -3,7 +3,7 @@
 
 use cyclosa::checkpoint::Sizes;
 use cyclosa::checkpoint::log::LogSizes;
-use cyclosa::config::{Config, Robots, Scope};
+use cyclosa::config::{Config, Robots, Scope, Sitemaps};
 use cyclosa::disk::{Access, Disk};
 use cyclosa::event::CrawlIdentity;
 use cyclosa::sim::dice::Dice;
@@ -43,6 +43,8 @@ pub fn config(memory: u64) -> Config {
             .collect(),
         scope: Scope::Hosts,
         robots: Robots::Obey,
+        // Those who read this directory count on its files as a crawl without them leaves them.
+        sitemaps: Sitemaps::Ignore,
         delay: 20 * MILLISECOND,
         concurrency: 8,
         memory,

@@ -7,10 +7,10 @@ use super::file;
 use super::proxy::{self, ProxyUrl};
 use super::seeds;
 use super::values::{
-    Assets, FieldText, HeaderField, NameServer, Net, Pattern, Resolve, Robots, Roots, Scope, Size,
-    Time, UserAgent,
+    Assets, FieldText, HeaderField, Mailbox, NameServer, Net, Pattern, Resolve, Robots, Roots,
+    Scope, Sitemaps, Size, Time, UserAgent,
 };
-use crate::config::{Config, Credentials, default_user_agent};
+use crate::config::{Config, Credentials, default_user_agent, exposure};
 use crate::engine;
 use crate::engine::standby::{self, Turn};
 use crate::engine::stop::{EXIT_STOPPED, Stop};
@@ -101,6 +101,14 @@ pub struct Settings {
     /// What is fetched along with pages [default: images]
     #[arg(long, value_name = "WHICH", help_heading = "What belongs to the crawl")]
     pub assets: Option<Assets>,
+    /// Whether sitemaps that robots.txt files name are crawled; scope, --include and --exclude hold for them as for links,
+    /// and for --max-depth their pages are one link away from what led to the host [default: follow]
+    #[arg(
+        long,
+        value_name = "WHETHER",
+        help_heading = "What belongs to the crawl"
+    )]
+    pub sitemaps: Option<Sitemaps>,
     /// Cut bodies longer than this [default: 16MiB]
     #[arg(long, value_name = "SIZE", help_heading = "What belongs to the crawl")]
     pub max_body: Option<Size>,
@@ -108,10 +116,13 @@ pub struct Settings {
     /// Who crawls; the name before / is what robots.txt files are searched for [default: cyclosa/VERSION (+CONTACT)]
     #[arg(long, value_name = "TEXT", help_heading = "Politeness")]
     pub user_agent: Option<UserAgent>,
-    /// Where a webmaster can complain: a URL or a mail address (sent as From, too). Without one, here or in --user-agent,
-    /// nothing on the public Internet is crawled
+    /// Where a webmaster can complain: a URL or a mail address (sent as From, too, unless --from is given). Without one, here,
+    /// in --from or in --user-agent, nothing on the public Internet is crawled
     #[arg(long, value_name = "URL", help_heading = "Politeness")]
     pub contact: Option<FieldText>,
+    /// Mail address sent as From, beside a --contact that is a URL
+    #[arg(long, value_name = "MAIL", help_heading = "Politeness")]
+    pub from: Option<Mailbox>,
     /// Pause between two fetches of one host [default: 1s]
     #[arg(long, value_name = "TIME", help_heading = "Politeness")]
     pub delay: Option<Time>,
@@ -190,9 +201,11 @@ impl Settings {
             exclude: list(self.exclude, beneath.exclude),
             hosts_per_domain: self.hosts_per_domain.or(beneath.hosts_per_domain),
             assets: self.assets.or(beneath.assets),
+            sitemaps: self.sitemaps.or(beneath.sitemaps),
             max_body: self.max_body.or(beneath.max_body),
             user_agent: self.user_agent.or(beneath.user_agent),
             contact: self.contact.or(beneath.contact),
+            from: self.from.or(beneath.from),
             delay: self.delay.or(beneath.delay),
             ip_delay: self.ip_delay.or(beneath.ip_delay),
             per_host: self.per_host.or(beneath.per_host),
@@ -242,7 +255,8 @@ impl Settings {
                 "--fresh refuses a directory that holds a crawl, and --standby waits for one; leave one of them out",
             ));
         }
-        let identified = self.contact.is_some() || names_somebody(&user_agent);
+        let identified =
+            self.contact.is_some() || self.from.is_some() || names_somebody(&user_agent);
         let header_bytes: usize = self.header.iter().map(|h| h.0.len() + 2).sum();
         if header_bytes > limits::HEADERS_BYTES_MAX {
             return Err(Error::usage(format!(
@@ -254,6 +268,8 @@ impl Settings {
             Some(path) => Credentials::read(path)?,
             None => usual.credentials,
         };
+        let warnings = self.auth.iter().filter_map(|path| exposure("--auth", path));
+        let warnings = warnings.collect();
         let mut authorities = Vec::new();
         for path in &self.ca {
             authorities.append(&mut read_authorities(path)?);
@@ -273,6 +289,7 @@ impl Settings {
             exclude: self.exclude.into_iter().map(|p| p.0).collect(),
             user_agent,
             contact: self.contact.map(|c| c.0),
+            from: self.from.map(|f| f.0),
             delay: time(self.delay, usual.delay),
             ip_delay: time(self.ip_delay, usual.ip_delay),
             per_host: within(
@@ -287,6 +304,7 @@ impl Settings {
             )?,
             robots: self.robots.map_or(usual.robots, Into::into),
             assets: self.assets.map_or(usual.assets, Into::into),
+            sitemaps: self.sitemaps.map_or(usual.sitemaps, Into::into),
             concurrency: within(
                 "concurrency",
                 self.concurrency.unwrap_or(usual.concurrency),
@@ -305,6 +323,7 @@ impl Settings {
             identified,
             headers: self.header.into_iter().map(|h| h.0).collect(),
             credentials,
+            warnings,
             cookies: self.cookies,
             proxy: None,
             roots: self.roots.map_or(usual.roots, Into::into),
@@ -358,6 +377,9 @@ fn within<T: PartialOrd + Display>(key: &str, value: T, range: RangeInclusive<T>
 /// Everything fatal; see [`crate::engine::run`].
 pub fn run(typed: CrawlArgs) -> Result<ExitCode> {
     let config = typed.understand(&mut std::io::stdin().lock())?;
+    for warning in &config.warnings {
+        eprintln!("{}", harmless(warning));
+    }
     let stop = Stop::on_signals()?;
     let quiet = config.quiet;
     let mut announce = |line: &str| {
@@ -453,6 +475,7 @@ mod tests {
         for line in [
             "--contact a@b.test",
             "--contact https://b.test/",
+            "--from a@b.test",
             "--user-agent bot/1+https://b.test/",
         ] {
             assert!(config(line).unwrap().identified, "{line}");
@@ -482,10 +505,10 @@ mod tests {
     fn every_flag_arrives() {
         let c = config(
             "--dir d --for 60s --max-pages 9 --max-depth 3 --scope domains --include ^a --include b --exclude c \
-             --user-agent bot/1 --contact mailto:a@b.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
+             --user-agent bot/1 --contact mailto:a@b.test --from mailto:c@d.test --delay 500ms --ip-delay 10ms --per-host 2 --robots ignore \
              --assets all --concurrency 16 --memory 1GiB --allow-net 127.0.0.0/8 --allow-net ::1 \
              --resolve *.web.test:8080:127.0.0.1 --dns 9.9.9.9 --dns [::1]:5353 --dns 9.9.9.9:53 --roots system --max-body 1MiB --checkpoint-every 5s --report r.json --fresh --quiet \
-             --header X-Team:a --cookies",
+             --header X-Team:a --cookies --sitemaps ignore",
         )
         .unwrap();
         assert_eq!(
@@ -493,6 +516,8 @@ mod tests {
             (&["X-Team: a".to_string()][..], true)
         );
         assert!(!c.standby && config("--standby").unwrap().standby);
+        assert_eq!(c.mailbox(), Some("c@d.test"));
+        assert_eq!(c.sitemaps, config::Sitemaps::Ignore);
         assert_eq!(c.dir, PathBuf::from("d"));
         assert_eq!(
             (c.run_for, c.max_pages, c.max_depth),

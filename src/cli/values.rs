@@ -231,6 +231,37 @@ impl FromStr for FieldText {
     }
 }
 
+/// A mail address as From takes it: `name@host`, without a display name, comments or quotes (a `mailto:` before it is left
+/// out).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox(pub String);
+from_text!(Mailbox, "a mail address such as \"crawl@example.org\"");
+
+impl FromStr for Mailbox {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        const FORM: &str = "not a mail address; write it as crawl@example.org";
+        let FieldText(text) = text.parse()?;
+        let address = text.strip_prefix("mailto:").unwrap_or(&text);
+        if address.len() > limits::MAILBOX_BYTES_MAX {
+            return Err(format!("longer than {} bytes", limits::MAILBOX_BYTES_MAX));
+        }
+        let (name, host) = address.rsplit_once('@').ok_or(FORM)?;
+        // RFC 5322 3.2.3 (dot-atom) and RFC 1123 2.1.
+        let in_name = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b);
+        let in_host = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        let dotted = |text: &str, allowed: fn(u8) -> bool| {
+            text.split('.')
+                .all(|part| !part.is_empty() && part.bytes().all(allowed))
+        };
+        match dotted(name, in_name) && dotted(host, in_host) {
+            true => Ok(Self(address.to_string())),
+            false => Err(FORM.to_string()),
+        }
+    }
+}
+
 /// A header field as it is sent: `Name: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderField(pub String);
@@ -242,7 +273,7 @@ from_text!(
 /// Fields that are not for the user to set, each with what is instead.
 const KEPT_FIELDS: [(&str, &str); 15] = [
     ("user-agent", "write --user-agent"),
-    ("from", "write --contact MAIL"),
+    ("from", "write --from MAIL"),
     (
         "authorization",
         "write --auth FILE, which sends it to one origin only",
@@ -366,6 +397,16 @@ choice! {
 }
 
 choice! {
+    /// `--sitemaps`.
+    Sitemaps => config::Sitemaps {
+        /// Crawl the sitemaps that robots.txt files name, and what they list
+        Follow,
+        /// Do not look at them
+        Ignore,
+    }
+}
+
+choice! {
     /// `--roots`.
     Roots => config::Roots {
         /// Mozilla's, compiled in: the same everywhere
@@ -432,6 +473,49 @@ mod tests {
         for bad in ["", "s", "1 fortnight", "-1s", "99999999y", "1e3s"] {
             assert!(bad.parse::<Time>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_mailbox_is_a_name_at_a_host() {
+        for (typed, address) in [
+            ("crawl@example.org", "crawl@example.org"),
+            ("mailto:crawl@example.org", "crawl@example.org"),
+            (
+                " o'neil+bots.2@mail-1.example ",
+                "o'neil+bots.2@mail-1.example",
+            ),
+            ("root@intranet", "root@intranet"),
+        ] {
+            assert_eq!(typed.parse(), Ok(Mailbox(address.to_string())), "{typed}");
+        }
+        for bad in [
+            "",
+            "crawl",
+            "@example.org",
+            "crawl@",
+            "a@b@example.org",
+            "a b@example.org",
+            "Crawl <crawl@example.org>",
+            "a@example.org, b@example.org",
+            "\"a b\"@example.org",
+            "a..b@example.org",
+            ".a@example.org",
+            "a@.example.org",
+            "a@example.org.",
+            "a@[127.0.0.1]",
+            "https://example.org/@bot",
+            "a@example.org\r\nX: y",
+            "a@example.org\0",
+            "m\u{e4}x@example.org",
+        ] {
+            assert!(bad.parse::<Mailbox>().is_err(), "{bad:?}");
+        }
+        let host = ".x".repeat(120);
+        assert!(format!("abcdefghi@xxx{host}x").parse::<Mailbox>().is_ok());
+        let why = format!("abcdefghi@xxxx{host}x").parse::<Mailbox>();
+        assert!(why.unwrap_err().contains("254"));
+        let why = "From: a@b.test".parse::<HeaderField>().unwrap_err();
+        assert!(why.contains("--from"), "{why}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! never blocks, the store's writes apart.
 
 use super::control::{Control, Phase};
-use crate::event::{Commit, Page, StoreNote};
+use crate::event::{Commit, Job, LinkKind, Page, StoreNote};
 use crate::fetch::Lane;
 use crate::parse::Parser;
 use crate::protocol::zframe::Level;
@@ -122,6 +122,13 @@ impl ParseStage {
                     self.recorder.record(Measure::Parse, after - before);
                     self.recorder.count(Counter::Parsed, u64::from(page.parsed));
                     self.recorder.count(Counter::Links, page.links.len() as u64);
+                    if page.job == Job::Robots {
+                        let sitemaps = page.links.iter().filter(|l| l.kind == LinkKind::Sitemap);
+                        self.recorder
+                            .count(Counter::Sitemaps, sitemaps.count() as u64);
+                        self.recorder
+                            .count(Counter::SitemapsDropped, u64::from(page.links_dropped));
+                    }
                     for (counter, so) in [
                         (Counter::Mislabelled, page.mislabelled),
                         (Counter::DecodingEnded, page.decoding_ended),

@@ -288,6 +288,7 @@ impl Builder<'_> {
         let pages = rings.pages[n].1.take().expect("one parser a ring");
         Ok(ParseStage {
             parser: Parser::new(&opened.identity, self.config.assets)
+                .map(|parser| parser.with_sitemaps(self.config.sitemaps))
                 .map_err(system("a parser"))?,
             backlog: pages.gauge(),
             pages,

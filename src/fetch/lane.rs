@@ -37,14 +37,14 @@ impl Lane {
     /// A lane without connections.
     ///
     /// # Errors
-    /// The system gives no poller, or (`InvalidInput`) user agent or contact hold a control character.
+    /// The system gives no poller, or (`InvalidInput`) user agent or From hold a control character.
     pub fn new(settings: LaneSettings, resolver: Resolver) -> io::Result<Self> {
-        let contact = settings.contact.as_deref();
+        let from = settings.from.as_deref();
         let writer =
-            RequestWriter::new(&settings.user_agent, contact, &settings.headers).map_err(|e| {
+            RequestWriter::new(&settings.user_agent, from, &settings.headers).map_err(|e| {
                 io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    format!("user agent, contact or header: {e}"),
+                    format!("user agent, From or header: {e}"),
                 )
             })?;
         let poll = Poll::new()?;

@@ -52,8 +52,8 @@ use crate::time::Clock;
 pub struct LaneSettings {
     /// Value of User-Agent.
     pub user_agent: String,
-    /// Where to complain; sent as From where it is a mail address.
-    pub contact: Option<String>,
+    /// Value of From, where it is sent.
+    pub from: Option<String>,
     /// Body bytes kept at most.
     pub max_body: usize,
     /// Time limits.
@@ -79,7 +79,7 @@ impl LaneSettings {
     pub fn of(config: &Config, trust: Trust, cookies: Option<Cookies>, clock: Clock) -> Self {
         Self {
             user_agent: config.user_agent.clone(),
-            contact: config.contact.clone(),
+            from: config.mailbox().map(str::to_owned),
             max_body: config.max_body,
             clocks: config.clocks,
             idle_max: config.idle_connections,
@@ -97,7 +97,7 @@ impl Default for LaneSettings {
     fn default() -> Self {
         Self {
             user_agent: crate::config::default_user_agent(),
-            contact: None,
+            from: None,
             max_body: BODY_BYTES_DEFAULT,
             clocks: FetchClocks::default(),
             idle_max: IDLE_CONNECTIONS_MAX,

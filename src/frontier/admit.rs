@@ -42,12 +42,16 @@ impl Frontier {
         }
     }
 
-    /// Takes the links of a page.
-    pub(super) fn discover(&mut self, page: &Page, now: Tick) {
+    fn count_links(&mut self, page: &Page) {
         self.counters.links += page.links.len() as u64;
         self.counters.links_dropped += u64::from(page.links_dropped);
         self.counters.links_invalid += u64::from(page.links_invalid);
         self.counters.links_too_long += u64::from(page.links_too_long);
+    }
+
+    /// Takes the links of a page.
+    pub(super) fn discover(&mut self, page: &Page, now: Tick) {
+        self.count_links(page);
         for link in &page.links {
             // Most links are known; this is all they cost.
             if self.seen.contains(link.fingerprint) {
@@ -71,9 +75,43 @@ impl Frontier {
                 if it.kind == LinkKind::Seed && it.redirects <= crate::limits::REDIRECTS_MAX {
                     self.widen_scope(it.origin());
                 }
+            } else if link.kind == LinkKind::Sitemap {
+                // A part of an index. Of one that a robots.txt names it is no further away than a sitemap would be; only
+                // there, as an endless chain of indexes must get deeper.
+                it.kind = LinkKind::Page;
+                if page.kind == LinkKind::Sitemap {
+                    it.depth = page.depth;
+                }
             } else if link.kind.is_asset() {
                 it.depth = page.depth;
             }
+            self.admit(&it, now);
+        }
+    }
+
+    /// Takes the sitemaps that the robots.txt of a host names, wherever the file was in the end. They are as deep as the
+    /// URL that the file was asked for: their pages are as far away as if that one linked to them.
+    pub(super) fn discover_sitemaps(&mut self, page: &Page, now: Tick) {
+        self.count_links(page);
+        // Nothing leaves the queue while the host has a job.
+        let first = &self.live[page.host as usize].queue;
+        let Some(depth) = self.queues.first_depth(first) else {
+            return;
+        };
+        for link in page.links.iter().filter(|l| l.kind == LinkKind::Sitemap) {
+            if self.seen.contains(link.fingerprint) {
+                continue;
+            }
+            let at = link.at as usize;
+            let it = Candidate {
+                url: &page.link_text[at..at + usize::from(link.len)],
+                path_at: usize::from(link.path_at),
+                fingerprint: link.fingerprint,
+                kind: LinkKind::Sitemap,
+                depth,
+                redirects: 0,
+                nofollow: false,
+            };
             self.admit(&it, now);
         }
     }

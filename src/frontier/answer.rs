@@ -161,6 +161,7 @@ impl Frontier {
             self.counters.robots_fetched += 1;
             let rules = Rules::parse(&page.robots, &self.policy.product);
             self.set_robots(host, RobotsState::Rules, Some(rules), now);
+            self.discover_sitemaps(&page, now);
         } else {
             self.counters.robots_fetched += 1;
             self.set_robots(host, RobotsState::AllowAll, None, now);

@@ -129,9 +129,9 @@ pub struct Counters {
     pub wire_bytes: u64,
     /// Pages that were parsed for links.
     pub parsed: u64,
-    /// Links seen on pages, page duplicates removed.
+    /// Links seen on pages, page duplicates removed, and sitemaps that robots.txt files name.
     pub links: u64,
-    /// Links beyond the per-page limit.
+    /// Links beyond the per-page limit, sitemaps beyond that of a robots.txt.
     pub links_dropped: u64,
     /// References that are no http URL.
     pub links_invalid: u64,

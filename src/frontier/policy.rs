@@ -133,7 +133,12 @@ impl Policy {
         if it.redirects > limits::REDIRECTS_MAX {
             return Some(Excluded::Redirects);
         }
-        if it.depth > self.max_depth {
+        // A sitemap that nothing may be taken from is not asked for.
+        let too_deep = match it.kind {
+            LinkKind::Sitemap => it.depth >= self.max_depth,
+            _ => it.depth > self.max_depth,
+        };
+        if too_deep {
             return Some(Excluded::Depth);
         }
         if it.kind != LinkKind::Seed {

@@ -5,7 +5,7 @@
 //! * pushing and popping move bytes only; nothing is allocated per URL once the pool has grown;
 //! * derived state: never saved, rebuilt from the URL log.
 //!
-//! Deliberately absent: looking into a queue, removal from the middle, priorities.
+//! Deliberately absent: looking into a queue further than its first depth, removal from the middle, priorities.
 
 /// Bytes of a block that carry text; with the link to the next block it fills four cache lines.
 const BLOCK_TEXT: usize = 252;
@@ -210,6 +210,19 @@ impl Pool {
         true
     }
 
+    /// Depth of the first URL of `queue`; `None` if there is none.
+    pub fn first_depth(&self, queue: &Queue) -> Option<u16> {
+        let block = |n: u32| &self.chunks[n as usize / CHUNK_BLOCKS][n as usize % CHUNK_BLOCKS];
+        let byte = |at: usize| {
+            let (first, at) = (block(queue.first), usize::from(queue.read_at) + at);
+            match at < BLOCK_TEXT {
+                true => first[at],
+                false => block(next_of(first))[at - BLOCK_TEXT],
+            }
+        };
+        (queue.len > 0).then(|| u16::from_le_bytes([byte(8), byte(9)]))
+    }
+
     fn block(&mut self, n: u32) -> &mut Block {
         &mut self.chunks[n as usize / CHUNK_BLOCKS][n as usize % CHUNK_BLOCKS]
     }
@@ -310,6 +323,8 @@ mod tests {
                     prop_assert_eq!(some.then(|| got.clone()), want);
                 }
                 prop_assert_eq!(queues[which].len() as usize, twins[which].len());
+                let first = twins[which].front().map(|it| it.depth);
+                prop_assert_eq!(pool.first_depth(&queues[which]), first);
             }
         }
     }

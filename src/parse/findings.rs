@@ -3,13 +3,14 @@
 //! What must hold:
 //! * a link that is dropped here as known was handed to the frontier before, found in the same way (same kind class,
 //!   depth and nofollow), so the frontier could only have dropped it too. The frontier does not look at the links of an
-//!   answer that it has fetched again, nor takes a robots.txt's redirect for a link: neither is remembered here;
+//!   answer that it has fetched again, nor takes a robots.txt's redirect for a link, and it knows better than the parser
+//!   how deep a robots.txt's sitemaps are: none of them is remembered here;
 //! * link text and count of one page are bounded.
 //!
 //! Deliberately absent: scope and any other policy; the frontier decides.
 
-use crate::event::{Link, LinkKind, Page};
-use crate::limits::{LINK_TEXT_BYTES_MAX, LINKS_PER_PAGE_MAX};
+use crate::event::{Job, Link, LinkKind, Page};
+use crate::limits::{LINK_TEXT_BYTES_MAX, LINKS_PER_PAGE_MAX, ROBOTS_SITEMAPS_MAX};
 use crate::protocol::url::{self, Base, Fingerprinter, Rejected};
 
 /// Slots of the filter of recently handed links (8 bytes each: half of a first-level cache and a bit).
@@ -23,13 +24,16 @@ pub struct Findings {
 }
 
 /// Tells apart the ways in which a URL can be found that matter to the frontier.
-fn way(kind: LinkKind, depth: u16, nofollow: bool) -> u64 {
+fn way(page: &Page, kind: LinkKind, nofollow: bool) -> u64 {
     let class = match kind {
         LinkKind::Seed | LinkKind::Page => 0,
         LinkKind::Redirect => 1,
         LinkKind::Image | LinkKind::Style | LinkKind::Asset => 2,
+        // A part of an index is less deep where a robots.txt names the index.
+        LinkKind::Sitemap if page.kind == LinkKind::Sitemap => 3,
+        LinkKind::Sitemap => 4,
     };
-    let bits = u64::from(depth) << 8 | class << 1 | u64::from(nofollow);
+    let bits = u64::from(page.depth) << 8 | class << 1 | u64::from(nofollow);
     (bits + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
@@ -73,8 +77,8 @@ impl Findings {
         let text = &page.link_text[at..];
         let fingerprint = self.fingerprinter.of(text);
         let len = text.len() as u16;
-        let key = fingerprint ^ way(kind, page.depth, nofollow);
-        if kind != LinkKind::Redirect {
+        let key = fingerprint ^ way(page, kind, nofollow);
+        if kind != LinkKind::Redirect && page.job != Job::Robots {
             let slot = &mut self.recent[key as usize % RECENT_SLOTS];
             if *slot == key || fingerprint == page.fingerprint {
                 page.link_text.truncate(at);
@@ -92,6 +96,17 @@ impl Findings {
             kind,
             nofollow,
         });
+    }
+
+    /// Adds a sitemap that the robots.txt on `page` names, unless it is no absolute http URL (sitemaps.org) or too much.
+    pub fn add_sitemap(&mut self, page: &mut Page, base: &Base, named: &[u8]) {
+        if !url::is_http(named) {
+            page.links_invalid += 1;
+        } else if page.links.len() >= ROBOTS_SITEMAPS_MAX {
+            page.links_dropped += 1;
+        } else {
+            self.add(page, base, named, LinkKind::Sitemap, false);
+        }
     }
 }
 
@@ -120,6 +135,65 @@ mod tests {
         assert_eq!(add(Outcome::Fetched), 1, "the frontier has not seen it");
         assert_eq!(add(Outcome::Fetched), 0, "now it has");
         assert_eq!(add(Outcome::CutDisconnect), 0);
+    }
+
+    #[test]
+    fn sitemaps_are_absolute_and_no_more_than_the_limit() {
+        let mut findings = Findings::new(Fingerprinter::new(&[7; 32]));
+        let mut page = Page {
+            url: b"http://a.test/robots.txt".to_vec(),
+            job: Job::Robots,
+            outcome: Outcome::Fetched,
+            ..Page::default()
+        };
+        let base = Base::new(&page.url).expect("a URL");
+        for odd in [
+            "",
+            "/s.xml",
+            "s.xml",
+            "//a.test/s.xml",
+            "ftp://a.test/s",
+            "http://[",
+            "a b",
+        ] {
+            findings.add_sitemap(&mut page, &base, odd.as_bytes());
+        }
+        assert_eq!((page.links_invalid, page.links.len()), (7, 0));
+        let long = format!("http://a.test/{}", "x".repeat(crate::limits::URL_BYTES_MAX));
+        findings.add_sitemap(&mut page, &base, long.as_bytes());
+        assert_eq!((page.links_too_long, page.links.len()), (1, 0));
+        for n in 0..ROBOTS_SITEMAPS_MAX + 5 {
+            let named = format!("HTTPS://B.test:443/{}.xml#x", n % 900);
+            findings.add_sitemap(&mut page, &base, named.as_bytes());
+        }
+        assert_eq!(page.links.len(), ROBOTS_SITEMAPS_MAX);
+        assert_eq!((page.links_dropped, page.links_invalid), (5, 7));
+        let link = page.links[3];
+        let text = &page.link_text[link.at as usize..][..usize::from(link.len)];
+        assert_eq!(
+            (text, link.kind),
+            (&b"https://b.test/3.xml"[..], LinkKind::Sitemap)
+        );
+    }
+
+    #[test]
+    fn a_part_of_an_index_is_handed_on_for_each_way_to_find_it() {
+        let mut findings = Findings::new(Fingerprinter::new(&[7; 32]));
+        let base = Base::new(b"http://a.test/").expect("a URL");
+        let mut parts = |from: LinkKind| {
+            let mut page = Page {
+                kind: from,
+                outcome: Outcome::Fetched,
+                ..Page::default()
+            };
+            let kind = LinkKind::Sitemap;
+            findings.add(&mut page, &base, b"http://a.test/part.xml", kind, false);
+            page.links.len()
+        };
+        // The frontier takes the second for less deep than the first.
+        assert_eq!(parts(LinkKind::Page), 1);
+        assert_eq!(parts(LinkKind::Sitemap), 1);
+        assert_eq!(parts(LinkKind::Sitemap), 0);
     }
 
     #[test]

@@ -12,14 +12,14 @@ pub mod decode;
 mod findings;
 pub mod record;
 
-use crate::config::Assets;
+use crate::config::{Assets, Sitemaps};
 use crate::event::{Coding, CrawlIdentity, Job, LinkKind, Page};
 use crate::limits::ROBOTS_BYTES_MAX;
 use crate::protocol::html::{self, Found, Wanted};
 use crate::protocol::sniff::{self, Kind};
 use crate::protocol::url::{Base, Fingerprinter};
 use crate::protocol::zframe::Level;
-use crate::protocol::{charset, css, xml};
+use crate::protocol::{charset, css, robots, xml};
 use decode::{Decoded, Decoder};
 use findings::Findings;
 use record::RecordWriter;
@@ -28,6 +28,7 @@ use record::RecordWriter;
 pub struct Parser {
     wanted: Wanted,
     styles: bool,
+    sitemaps: bool,
     decoder: Decoder,
     records: RecordWriter,
     findings: Findings,
@@ -51,6 +52,7 @@ impl Parser {
                 all: assets == Assets::All,
             },
             styles: assets == Assets::All,
+            sitemaps: true,
             decoder: Decoder::new(),
             records: RecordWriter::new(identity.id)?,
             findings: Findings::new(Fingerprinter::new(&identity.key)),
@@ -59,6 +61,12 @@ impl Parser {
             scratch: String::new(),
             location: Vec::new(),
         })
+    }
+
+    /// The same parser, which takes the sitemaps that robots.txt files name only where they are followed.
+    pub fn with_sitemaps(mut self, sitemaps: Sitemaps) -> Self {
+        self.sitemaps = sitemaps == Sitemaps::Follow;
+        self
     }
 
     /// Fills the findings of `page`; compresses at `level`.
@@ -102,6 +110,13 @@ impl Parser {
         };
         page.robots
             .extend_from_slice(&plain[..plain.len().min(ROBOTS_BYTES_MAX)]);
+        if self.sitemaps && (200..300).contains(&facts.status) && self.set_base(page) {
+            let file = std::mem::take(&mut page.robots);
+            for named in robots::sitemaps(&file) {
+                self.findings.add_sitemap(page, &self.base, named);
+            }
+            page.robots = file;
+        }
     }
 
     fn markup(&mut self, page: &mut Page) {
@@ -131,7 +146,7 @@ impl Parser {
         }
         let encoding = charset::encoding_of(plain, facts.content_type.of(buf));
         let text = charset::to_utf8(plain, encoding, &mut self.scratch);
-        let kind = believed(declared, plain, text);
+        let kind = believed(declared, facts.nosniff, plain, text);
         // Without a media type nothing was said that could be wrong.
         page.mislabelled =
             !page.mime.is_empty() && (kind == Kind::Other) != (declared == Kind::Unknown);
@@ -169,14 +184,17 @@ impl Parser {
 
     /// By the media type, and by what the page was found as.
     fn kind_of(&self, page: &Page) -> Kind {
-        let kind = sniff::declared(&page.mime);
+        let kind = sniff::declared(&page.mime, page.facts.nosniff);
         let packed = is_packed_sitemap(page, page.body());
         match page.kind {
-            LinkKind::Seed | LinkKind::Page | LinkKind::Redirect => match kind {
-                Kind::Css => Kind::Other,
-                Kind::Other if packed => Kind::Unknown,
-                kind => kind,
-            },
+            LinkKind::Seed | LinkKind::Page | LinkKind::Redirect | LinkKind::Sitemap => {
+                match kind {
+                    Kind::Css => Kind::Other,
+                    // What the header says, it says of the file that is packed.
+                    Kind::Other if packed => Kind::Unknown,
+                    kind => kind,
+                }
+            }
             LinkKind::Style if self.styles && kind == Kind::Css => kind,
             LinkKind::Image if self.styles && kind == Kind::Svg => kind,
             _ => Kind::Other,
@@ -185,10 +203,12 @@ impl Parser {
 }
 
 /// What a body is after all.
-fn believed(declared: Kind, plain: &[u8], text: &[u8]) -> Kind {
+fn believed(declared: Kind, nosniff: bool, plain: &[u8], text: &[u8]) -> Kind {
     match declared {
         Kind::Unknown => sniff::markup(text),
-        Kind::Html | Kind::Xml | Kind::Svg if sniff::is_binary(plain, text) => Kind::Other,
+        Kind::Html | Kind::Xml | Kind::Svg if !nosniff && sniff::is_binary(plain, text) => {
+            Kind::Other
+        }
         kind => kind,
     }
 }

@@ -200,7 +200,13 @@ impl Network {
         let asked = &mut self.asked[host as usize].1;
         *asked += 1;
         let asked = *asked;
-        let rules = b"User-agent: *\nDisallow: /private\n";
+        // Sitemaps, as far as the frontier is concerned: pages that nothing links to, here and next door.
+        let (lone, next) = (self.pages + 8, (host + 1) % (self.hosts + STRANGERS));
+        let rules = format!(
+            "User-agent: *\nDisallow: /private\nSitemap: http://h{host}.test/p{lone}\n\
+             Sitemap: http://h{next}.test/p{lone}\nSitemap: /p{lone}\n"
+        );
+        let rules = rules.as_bytes();
         match self.health(host) {
             _ if shared => respond(page, 200, "Content-Type: text/plain\r\n", rules),
             Health::LateRobots(times) if asked <= times => respond(page, 500, "", b"not yet"),

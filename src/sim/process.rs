@@ -124,7 +124,9 @@ impl Process {
             Tick::MAX
         };
         Self {
-            parser: Parser::new(identity, settings.config.assets).expect("memory for a parser"),
+            parser: Parser::new(identity, settings.config.assets)
+                .expect("memory for a parser")
+                .with_sitemaps(settings.config.sitemaps),
             cadence: Cadence::new(settings.config.checkpoint_every, pieces.epoch, now),
             frontier: pieces.frontier,
             store: pieces.store,

@@ -17,6 +17,8 @@ pub struct About {
     pub operator: String,
     /// User-Agent field of the requests.
     pub user_agent: String,
+    /// From field of the requests; empty where none is sent.
+    pub from: String,
     /// Whether robots.txt is obeyed.
     pub robots: String,
     /// What the crawl is.
@@ -30,6 +32,7 @@ impl About {
             software: concat!("cyclosa/", env!("CARGO_PKG_VERSION")).into(),
             operator: config.contact.clone().unwrap_or_default(),
             user_agent: config.user_agent.clone(),
+            from: config.mailbox().unwrap_or_default().to_owned(),
             robots: match config.robots {
                 Robots::Obey => "obeyed (RFC 9309)",
                 Robots::Ignore => "ignored",
@@ -65,6 +68,7 @@ pub fn warcinfo(
         ("robots", &about.robots),
         ("operator", &about.operator),
         ("http-header-user-agent", &about.user_agent),
+        ("http-header-from", &about.from),
         ("description", &about.description),
     ] {
         if !value.is_empty() {
@@ -135,6 +139,7 @@ mod tests {
     fn a_warcinfo_says_who_crawled() {
         let config = Config {
             contact: Some("mailto:a@b.test\r\nrobots: none".into()),
+            from: Some("c@d.test".into()),
             ..Config::default()
         };
         let mut out = Vec::new();
@@ -151,6 +156,7 @@ mod tests {
         assert!(block.starts_with("software: cyclosa/"));
         assert!(block.contains("\r\nrobots: obeyed (RFC 9309)\r\n"));
         assert!(block.contains("\r\noperator: mailto:a@b.test  robots: none\r\n"));
+        assert!(block.contains("\r\nhttp-header-from: c@d.test\r\n"));
         assert_eq!(
             record.field(b"warc-filename"),
             Some(&b"segment-00007.warc.zst"[..])

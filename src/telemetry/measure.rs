@@ -101,11 +101,15 @@ pub enum Counter {
     Mislabelled,
     /// Pages whose content codings could not be undone to the end: cut, corrupt, or beyond a limit.
     DecodingEnded,
+    /// Sitemaps that robots.txt files name.
+    Sitemaps,
+    /// Such sitemaps beyond [`crate::limits::ROBOTS_SITEMAPS_MAX`] of a file.
+    SitemapsDropped,
 }
 
 impl Counter {
     /// All, in the order reports show them.
-    pub const ALL: [Counter; 17] = [
+    pub const ALL: [Counter; 19] = [
         Self::Answers,
         Self::WireBytes,
         Self::Connections,
@@ -123,6 +127,8 @@ impl Counter {
         Self::RecordBytes,
         Self::Mislabelled,
         Self::DecodingEnded,
+        Self::Sitemaps,
+        Self::SitemapsDropped,
     ];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -147,6 +153,8 @@ impl Counter {
             Self::RecordBytes => "record_bytes",
             Self::Mislabelled => "mislabelled",
             Self::DecodingEnded => "decoding_ended",
+            Self::Sitemaps => "sitemaps",
+            Self::SitemapsDropped => "sitemaps_dropped",
         }
     }
 }

@@ -77,11 +77,14 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
             &block("Cut by limits (not URLs)", &report.limits),
         );
     }
-    let odd = odd_bodies(&report.run.counters);
+    let some = |names: &[&str]| counted(&report.run.counters, names);
+    let odd = some(&["mislabelled", "decoding_ended"]);
+    let sitemaps = some(&["sitemaps", "sitemaps_dropped"]);
     let parts = [
         ("TLS handshakes of this run", &report.tls),
         ("Cookies of this run", &report.cookies),
         ("Odd bodies of this run", &odd),
+        ("In robots.txt, of this run", &sitemaps),
     ];
     let some: Vec<_> = parts
         .into_iter()
@@ -97,11 +100,11 @@ pub(super) fn counts(sheet: &mut Sheet, report: &Report) {
     }
 }
 
-/// Bodies that were not what their head says.
-fn odd_bodies(counters: &Counts) -> Counts {
-    ["mislabelled", "decoding_ended"]
-        .into_iter()
-        .filter_map(|name| Some((name.to_string(), *counters.get(name)?)))
+/// Those of `names` that counted something.
+fn counted(counters: &Counts, names: &[&str]) -> Counts {
+    names
+        .iter()
+        .filter_map(|name| Some((name.to_string(), *counters.get(*name)?)))
         .filter(|(_, n)| *n > 0)
         .collect()
 }

@@ -33,7 +33,7 @@ fn the_request_says_who_we_are() {
         let head = request(&mut stream).unwrap_or_default();
         let _ = stream.write_all(ok(&head).as_bytes());
     });
-    let page = Net::new(|s| s.contact = Some("crawl@example.org".into())).fetch(address);
+    let page = Net::new(|s| s.from = Some("crawl@example.org".into())).fetch(address);
     let sent = String::from_utf8_lossy(page.body()).into_owned();
     assert!(sent.starts_with("GET /a?b HTTP/1.1\r\n"), "{sent}");
     assert!(sent.contains(&format!("\r\nHost: {address}\r\n")), "{sent}");

@@ -139,6 +139,88 @@ fn documents_are_read_as_what_they_are_where_the_header_lies() {
 }
 
 #[test]
+fn documents_are_what_their_header_says_where_the_server_asks_for_that() {
+    let nosniff = |mime: &str, option: &str, body: &[u8]| {
+        let mime = match mime {
+            "" => String::new(),
+            mime => format!("Content-Type: {mime}\r\n"),
+        };
+        let fields = format!("{mime}{option}\r\n");
+        Answer::new("200 OK", &fields, body)
+    };
+    const YES: &str = "X-Content-Type-Options: nosniff";
+    let html = |name: &str| format!("<!DOCTYPE html><a href=/in-{name}>x</a>").into_bytes();
+    let (crawl, targets) = found(
+        vec![
+            // Not looked into.
+            ("/plain", nosniff("text/plain", YES, &html("no-plain"))),
+            (
+                "/bytes",
+                nosniff("application/octet-stream", YES, &html("no-bytes")),
+            ),
+            (
+                "/untyped",
+                nosniff(
+                    "",
+                    "x-content-type-options:NOSNIFF , x",
+                    &html("no-untyped"),
+                ),
+            ),
+            (
+                "/feed",
+                nosniff("text/plain", YES, urlset("/no-feed").as_bytes()),
+            ),
+            // Believed, whatever it looks like.
+            ("/html", nosniff("text/html", YES, &html("html"))),
+            (
+                "/pdf",
+                nosniff("text/html", YES, b"%PDF-1.4\n<a href=/in-pdf>"),
+            ),
+            ("/nul", nosniff("text/html", YES, b"abc\0 <a href=/in-nul>")),
+            (
+                "/xml",
+                nosniff("application/xml", YES, urlset("/in-xml").as_bytes()),
+            ),
+            // The sitemap is what was packed, not what is declared.
+            (
+                "/map.xml.gz",
+                nosniff("application/gzip", YES, &gzip(&urlset("/in-map"))),
+            ),
+            // Only the first option of the first line counts.
+            (
+                "/late",
+                nosniff(
+                    "text/plain",
+                    "X-Content-Type-Options: x, nosniff",
+                    &html("late"),
+                ),
+            ),
+            (
+                "/later",
+                nosniff(
+                    "text/plain",
+                    "X-Content-Type-Options:\r\nX-Content-Type-Options: nosniff",
+                    &html("later"),
+                ),
+            ),
+        ],
+        "none",
+    );
+    let expected = [
+        "/in-html",
+        "/in-late",
+        "/in-later",
+        "/in-map",
+        "/in-nul",
+        "/in-pdf",
+        "/in-xml",
+    ];
+    assert_eq!(targets, expected);
+    let counters = &crawl.report()["run"]["counters"];
+    assert_eq!(counters["mislabelled"], 3, "the last two, and the map's");
+}
+
+#[test]
 fn xml_declares_its_encoding() {
     let body = "<?xml version='1.0' encoding='ISO-8859-1'?><urlset><url><loc>/caf\u{e9}?\u{e9}</loc></url></urlset>";
     let latin: Vec<u8> = body.chars().map(|c| c as u8).collect();

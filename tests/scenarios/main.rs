@@ -32,6 +32,7 @@ mod proxies;
 mod report;
 mod scripted;
 mod site;
+mod sitemaps;
 mod soak;
 mod standby;
 mod stopped;

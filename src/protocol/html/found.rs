@@ -36,6 +36,8 @@ pub enum RefKind {
     Font,
     /// `url()` in a stylesheet or a `style` attribute: images, fonts, cursors.
     Css,
+    /// A part of a sitemap index.
+    Sitemap,
 }
 
 impl RefKind {
@@ -43,6 +45,7 @@ impl RefKind {
     pub fn link_kind(self) -> LinkKind {
         match self {
             Self::Page | Self::Frame | Self::Link | Self::Refresh => LinkKind::Page,
+            Self::Sitemap => LinkKind::Sitemap,
             Self::Image => LinkKind::Image,
             Self::Style => LinkKind::Style,
             Self::Script | Self::Media | Self::Object | Self::Font | Self::Css => LinkKind::Asset,

@@ -79,6 +79,13 @@ pub(super) fn retry_after_s(value: &[u8], now: Wall) -> u32 {
     seconds.unwrap_or(0).min(RETRY_AFTER_MAX_S) as u32
 }
 
+/// Whether the first field line of X-Content-Type-Options says nosniff. Its first element decides (Fetch Standard, "determine
+/// nosniff"), even where it is empty.
+pub(super) fn is_nosniff(value: &[u8]) -> bool {
+    let first = value.split(|b| *b == b',').next().unwrap_or_default();
+    first.trim_ascii().eq_ignore_ascii_case(b"nosniff")
+}
+
 /// Whether one field line of X-Robots-Tag forbids following links, for all robots or for `product`. A name before a
 /// colon holds for the rest of the line; directives that take a value are not names.
 pub(super) fn robots_tag_nofollow(value: &[u8], product: &[u8]) -> bool {
@@ -147,6 +154,33 @@ mod tests {
         let mut facts = Facts::default();
         content_codings(b"compress", 0, &mut facts);
         assert!(facts.coding_unknown && facts.codings[0] == Coding::Unknown);
+    }
+
+    #[test]
+    fn the_first_option_of_a_content_type_decides() {
+        // After the table of the Web Platform Tests, fetch/nosniff/parsing-nosniff.
+        for yes in [
+            "nosniff",
+            "NoSniFF",
+            " nosniff\t",
+            "nosniff,",
+            "nosniff, nosniff",
+            "nosniff,x",
+        ] {
+            assert!(is_nosniff(yes.as_bytes()), "{yes:?}");
+        }
+        for no in [
+            "",
+            ",nosniff",
+            "x,nosniff",
+            "\"nosniff\"",
+            "'nosniff'",
+            "no sniff",
+            "nosniff;x",
+            "sniff",
+        ] {
+            assert!(!is_nosniff(no.as_bytes()), "{no:?}");
+        }
     }
 
     #[test]

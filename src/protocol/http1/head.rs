@@ -35,6 +35,8 @@ struct Seen {
     codings: usize,
     length: Option<u64>,
     transfer: Transfer,
+    /// There was an X-Content-Type-Options.
+    options: bool,
     close: bool,
     keep_alive: bool,
 }
@@ -178,6 +180,10 @@ impl Seen {
                 self.codings = fields::content_codings(value, self.codings, &mut self.facts);
             }
             17 if is(b"transfer-encoding") => self.transfer.add(value),
+            22 if is(b"x-content-type-options") && !self.options => {
+                self.options = true;
+                self.facts.nosniff = fields::is_nosniff(value);
+            }
             _ => {}
         }
         Ok(())

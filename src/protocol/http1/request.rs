@@ -25,20 +25,20 @@ pub struct RequestWriter {
 }
 
 impl RequestWriter {
-    /// A writer that identifies itself with `user_agent` and, where `contact` is a mail address, a From field
-    /// (RFC 9110 10.1.2); `fields` are further ones, each `Name: value`, and one of a name that is sent anyway
+    /// A writer that identifies itself with `user_agent` and, where it is given, the mail address `from` (RFC 9110
+    /// 10.1.2); `fields` are further ones, each `Name: value`, and one of a name that is sent anyway
     /// (Accept) stands in its place.
     ///
     /// # Errors
     /// [`NotCanonical`] where one of them holds a control character or is empty.
     pub fn new(
         user_agent: &str,
-        contact: Option<&str>,
+        from: Option<&str>,
         fields: &[String],
     ) -> Result<Self, NotCanonical> {
         let clean = |s: &str| !s.is_empty() && !s.chars().any(char::is_control);
         let fields_clean = fields.iter().all(|f| clean(f));
-        if !clean(user_agent) || contact.is_some_and(|c| !clean(c)) || !fields_clean {
+        if !clean(user_agent) || from.is_some_and(|c| !clean(c)) || !fields_clean {
             return Err(NotCanonical);
         }
         let given = |name: &str| {
@@ -52,10 +52,9 @@ impl RequestWriter {
             tail.extend_from_slice(b"\r\nAccept: text/html, application/xhtml+xml, */*;q=0.8");
         }
         tail.extend_from_slice(b"\r\nAccept-Encoding: zstd, gzip, br");
-        let mailbox = contact.map(|c| c.strip_prefix("mailto:").unwrap_or(c));
-        if let Some(mailbox) = mailbox.filter(|m| m.contains('@') && !m.contains("://")) {
+        if let Some(from) = from {
             tail.extend_from_slice(b"\r\nFrom: ");
-            tail.extend_from_slice(mailbox.as_bytes());
+            tail.extend_from_slice(from.as_bytes());
         }
         for field in fields {
             tail.extend_from_slice(b"\r\n");
@@ -125,8 +124,7 @@ mod tests {
 
     #[test]
     fn a_request_is_one_line_and_its_fields() {
-        let writer =
-            RequestWriter::new("cyclosa/1", Some("mailto:crawl@example.org"), &[]).unwrap();
+        let writer = RequestWriter::new("cyclosa/1", Some("crawl@example.org"), &[]).unwrap();
         let mut out = Vec::new();
         writer.write(b"/a?b=c", b"h.test:8080", &mut out).unwrap();
         assert_eq!(
@@ -160,15 +158,6 @@ mod tests {
             "{sent}"
         );
         assert!(!sent.contains("Accept: "));
-    }
-
-    #[test]
-    fn a_contact_page_is_no_mailbox() {
-        let writer =
-            RequestWriter::new("cyclosa/1", Some("https://example.org/@bot"), &[]).unwrap();
-        let mut out = Vec::new();
-        writer.write(b"/", b"h", &mut out).unwrap();
-        assert!(!out.windows(5).any(|w| w == b"From:"));
     }
 
     #[test]

@@ -12,8 +12,11 @@
 //! an allowed `index.html` that allows its directory. Crawl-delay is no part of the RFC; it applies to the agents named
 //! above it and does not end a list of agents.
 //!
-//! Deliberately absent: sitemaps, Content-Usage, License and other records (skipped without ending a group), and what a
-//! status code means for the site (2.3.1), which the frontier knows.
+//! Sitemap lines (2.2.4, sitemaps.org) hold for every crawler and belong to no group: [`sitemaps`] gives their values,
+//! whatever they are.
+//!
+//! Deliberately absent: Content-Usage, License and other records (skipped without ending a group), and what a status code
+//! means for the site (2.3.1), which the frontier knows.
 //!
 //! `parse` reads files, `pattern` has normalisation and matching, `image` the persistent form.
 
@@ -105,6 +108,13 @@ impl Rules {
     }
 }
 
+/// The values of the Sitemap lines of `file`, in its order and as they stand: URLs, or anything. Only the first
+/// [`crate::limits::ROBOTS_BYTES_MAX`] bytes of the file count, and of a line the first
+/// [`crate::limits::ROBOTS_LINE_BYTES_MAX`].
+pub fn sitemaps(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    parse::sitemaps(file)
+}
+
 /// The product token of a User-Agent value: its first product, or the one after `compatible;` in the form that
 /// browsers' names are wrapped in (`Mozilla/5.0 (compatible; ExampleBot/1.0; +https://…)`). Letters, digits, `-`, `_`:
 /// RFC 9309 2.2.1 has no digits, but names with digits exist. Empty where there is no product.
@@ -127,7 +137,9 @@ fn is_token_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{CRAWL_DELAY_MAX_S, ROBOTS_BYTES_MAX, ROBOTS_WILDCARDS_MAX};
+    use crate::limits::{
+        CRAWL_DELAY_MAX_S, ROBOTS_BYTES_MAX, ROBOTS_LINE_BYTES_MAX, ROBOTS_WILDCARDS_MAX,
+    };
     use proptest::prelude::*;
 
     fn rules(file: &str) -> Rules {
@@ -254,6 +266,22 @@ mod tests {
             delay("user-agent: *\ncrawl-delay: 9\nallow: /\nuser-agent: foobot\nallow: /"),
             None
         );
+    }
+
+    #[test]
+    fn sitemaps_belong_to_no_group() {
+        let file = b"\xef\xbb\xbfSitemap: http://e.org/1\r\nuser-agent: other\nSITEMAP :\thttps://e.org/2 # here\ndisallow: /\n\
+            site-map: /3\rsitemap http://e.org/4\nsitemap /5\nsitemaps: http://e.org/6\n#sitemap: http://e.org/7\nsitemap:";
+        let values: Vec<&[u8]> = sitemaps(file).collect();
+        let expected: [&[u8]; 5] = [b"http://e.org/1", b"https://e.org/2", b"/3", b"/5", b""];
+        // Where a line has a colon, its field ends there: the fourth is no field of ours.
+        assert_eq!(values, expected);
+        let mut long = vec![b'#'; ROBOTS_BYTES_MAX];
+        long.extend_from_slice(b"\nsitemap: http://e.org/");
+        assert_eq!(sitemaps(&long).count(), 0);
+        let line = [&b"sitemap: "[..], &vec![b'x'; 1 << 17]].concat();
+        let value = sitemaps(&line).next().expect("a line");
+        assert_eq!(value.len() + 9, ROBOTS_LINE_BYTES_MAX);
     }
 
     #[test]

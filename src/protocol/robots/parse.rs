@@ -1,4 +1,5 @@
-//! Reads a robots.txt into [`Rules`]: lines, groups, and the choice of the group that applies.
+//! Reads a robots.txt into [`Rules`]: lines, groups, and the choice of the group that applies. Reads the sitemaps that it
+//! names, which belong to no group.
 
 use super::pattern::{self, WILD};
 use super::{Rule, Rules, is_token_byte};
@@ -11,6 +12,7 @@ enum Line<'a> {
     Agent(&'a [u8]),
     Rule { pattern: &'a [u8], allow: bool },
     Delay(&'a [u8]),
+    Sitemap(&'a [u8]),
     Other,
 }
 
@@ -29,12 +31,9 @@ struct Gathered {
 }
 
 pub(super) fn parse(file: &[u8], product_token: &str) -> Rules {
-    let file = &file[..file.len().min(ROBOTS_BYTES_MAX)];
-    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
     let (mut ours, mut everyones) = (Gathered::default(), Gathered::default());
     let mut agents_over = false;
-    for line in file.split(|&b| b == b'\n' || b == b'\r') {
-        let line = &line[..line.len().min(ROBOTS_LINE_BYTES_MAX)];
+    for line in lines(file) {
         match read(line) {
             Line::Agent(value) => {
                 if std::mem::take(&mut agents_over) {
@@ -62,7 +61,7 @@ pub(super) fn parse(file: &[u8], product_token: &str) -> Rules {
                     group.delay(value);
                 }
             }
-            Line::Other => {}
+            Line::Sitemap(_) | Line::Other => {}
         }
     }
     if ours.named {
@@ -70,6 +69,21 @@ pub(super) fn parse(file: &[u8], product_token: &str) -> Rules {
     } else {
         everyones.finish()
     }
+}
+
+pub(super) fn sitemaps(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    lines(file).filter_map(|line| match read(line) {
+        Line::Sitemap(value) => Some(value),
+        _ => None,
+    })
+}
+
+/// The lines that count, each as far as it counts.
+fn lines(file: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let file = &file[..file.len().min(ROBOTS_BYTES_MAX)];
+    let file = file.strip_prefix(b"\xef\xbb\xbf").unwrap_or(file);
+    file.split(|&b| b == b'\n' || b == b'\r')
+        .map(|line| &line[..line.len().min(ROBOTS_LINE_BYTES_MAX)])
 }
 
 /// A line's field and value, less comment and white space. RFC 9309 2.2; without a colon two words do (Google).
@@ -119,6 +133,8 @@ fn read(line: &[u8]) -> Line<'_> {
         Line::Agent(value)
     } else if is(&["crawl-delay", "crawldelay", "crawl delay"]) {
         Line::Delay(value)
+    } else if is(&["sitemap", "site-map"]) {
+        Line::Sitemap(value)
     } else {
         Line::Other
     }

@@ -231,6 +231,15 @@ fn trimmed(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
+/// Whether `text` begins as an absolute http or https URL does.
+pub fn is_http(text: &[u8]) -> bool {
+    let starts = |scheme: &[u8]| {
+        text.get(..scheme.len())
+            .is_some_and(|s| s.eq_ignore_ascii_case(scheme))
+    };
+    starts(b"http://") || starts(b"https://")
+}
+
 /// The parts of a canonical URL's `scheme://authority`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin<'a> {

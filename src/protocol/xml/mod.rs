@@ -19,6 +19,7 @@ mod tests;
 mod vocabulary;
 
 use super::html::{Found, RefKind, Wanted};
+use super::url;
 use crate::limits::REFERENCE_BYTES_MAX;
 use scan::{Attributes, Step, Visitor};
 use vocabulary::{Content, Element};
@@ -38,6 +39,7 @@ pub fn scan(input: &[u8], wanted: Wanted, found: &mut Found) {
         collects: None,
         in_image: false,
         begun: false,
+        in_index: false,
     };
     scan::run(input, &mut links);
     let text = links.text;
@@ -134,13 +136,19 @@ struct Links<'a, 'f> {
     in_image: bool,
     /// The document element has begun.
     begun: bool,
+    /// It is that of a sitemap index.
+    in_index: bool,
 }
 
 impl Links<'_, '_> {
     fn wants(&self, kind: RefKind) -> bool {
         let Wanted { pages, images, all } = self.wanted;
         match kind {
-            RefKind::Page | RefKind::Frame | RefKind::Link | RefKind::Refresh => pages,
+            RefKind::Page
+            | RefKind::Frame
+            | RefKind::Link
+            | RefKind::Refresh
+            | RefKind::Sitemap => pages,
             RefKind::Image => images || all,
             _ => all,
         }
@@ -160,6 +168,7 @@ impl Visitor for Links<'_, '_> {
         let name = &self.input[at..end];
         if !self.begun {
             self.begun = true;
+            self.in_index = vocabulary::local(name) == b"sitemapindex";
             if let Some((at, end)) = attributes.base {
                 self.found.set_base_xml(&self.input[at..end], unescape);
             }
@@ -180,7 +189,7 @@ impl Visitor for Links<'_, '_> {
             self.attribute(RefKind::Page, attributes.html_url, false);
         }
         self.text.clear();
-        self.collects = element.content(permalink, self.in_image);
+        self.collects = element.content(permalink, self.in_image, self.in_index);
         match element {
             Element::Image => self.in_image = true,
             Element::Item => self.in_image = false,
@@ -198,7 +207,7 @@ impl Visitor for Links<'_, '_> {
         if text.is_empty() {
             return;
         }
-        if self.wants(content.kind) && (!content.absolute || vocabulary::is_http(text)) {
+        if self.wants(content.kind) && (!content.absolute || url::is_http(text)) {
             self.found.push_copied(content.kind, text);
         }
     }

@@ -16,7 +16,7 @@ fn finds(xml: &str, expected: &[(RefKind, &str)]) {
     assert_eq!(found(xml, Wanted::ALL), expected, "{xml}");
 }
 
-use RefKind::{Image, Link, Media, Object, Page, Style};
+use RefKind::{Image, Link, Media, Object, Page, Sitemap, Style};
 
 #[test]
 fn sitemaps() {
@@ -33,7 +33,7 @@ fn sitemaps() {
     );
     finds(
         "<s:sitemapindex><s:sitemap><s:loc>/s1.xml</s:loc></s:sitemap></s:sitemapindex>",
-        &[(Page, "/s1.xml")],
+        &[(Sitemap, "/s1.xml")],
     );
 }
 

@@ -105,9 +105,15 @@ impl Element {
     }
 
     /// What the text is; `permalink` is the attribute `isPermaLink` of `guid`, true where absent (RSS 2.0).
-    pub(super) fn content(self, permalink: Option<&[u8]>, in_image: bool) -> Option<Content> {
+    pub(super) fn content(
+        self,
+        permalink: Option<&[u8]>,
+        in_image: bool,
+        in_index: bool,
+    ) -> Option<Content> {
         let content = |kind, absolute| Some(Content { kind, absolute });
         match self {
+            Self::Loc(false) if in_index => content(RefKind::Sitemap, false),
             Self::Loc(false) => content(RefKind::Page, false),
             Self::Loc(true) | Self::ThumbnailLoc | Self::Icon => content(RefKind::Image, false),
             Self::Link | Self::Comments => content(RefKind::Page, false),
@@ -128,13 +134,4 @@ pub(super) fn has_token(value: &[u8], token: &[u8]) -> bool {
     value
         .split(u8::is_ascii_whitespace)
         .any(|t| t.eq_ignore_ascii_case(token))
-}
-
-/// Whether `text` is an absolute http or https URL.
-pub(super) fn is_http(text: &[u8]) -> bool {
-    let starts = |scheme: &[u8]| {
-        text.get(..scheme.len())
-            .is_some_and(|s| s.eq_ignore_ascii_case(scheme))
-    };
-    starts(b"http://") || starts(b"https://")
 }
