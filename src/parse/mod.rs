@@ -19,7 +19,7 @@ use crate::protocol::html::{self, Found, Wanted};
 use crate::protocol::sniff::{self, Kind};
 use crate::protocol::url::{Base, Fingerprinter};
 use crate::protocol::zframe::Level;
-use crate::protocol::{charset, css, robots, xml};
+use crate::protocol::{charset, css, list, robots, xml};
 use decode::{Decoded, Decoder};
 use findings::Findings;
 use record::RecordWriter;
@@ -141,15 +141,23 @@ impl Parser {
         let decoded = self.decoder.decode(body, &codings);
         page.decoding_ended = !matches!(decoded, Decoded::Whole(_));
         let plain = decoded.bytes();
-        if declared == Kind::Unknown && !sniff::may_be_markup(plain) {
+        let list = is_list(page);
+        if declared == Kind::Unknown && !sniff::may_be_markup(plain) && !list {
             return;
         }
         let encoding = charset::encoding_of(plain, facts.content_type.of(buf));
         let text = charset::to_utf8(plain, encoding, &mut self.scratch);
-        let kind = believed(declared, facts.nosniff, plain, text);
+        let kind = match believed(declared, facts.nosniff, plain, text) {
+            Kind::Other if list => Kind::List,
+            kind => kind,
+        };
         // Without a media type nothing was said that could be wrong.
-        page.mislabelled =
-            !page.mime.is_empty() && (kind == Kind::Other) != (declared == Kind::Unknown);
+        let expected = match kind {
+            Kind::Other => declared == Kind::Unknown,
+            Kind::List => true,
+            _ => declared != Kind::Unknown,
+        };
+        page.mislabelled = !page.mime.is_empty() && !expected;
         if kind == Kind::Other {
             return;
         }
@@ -190,6 +198,7 @@ impl Parser {
             LinkKind::Seed | LinkKind::Page | LinkKind::Redirect | LinkKind::Sitemap => {
                 match kind {
                     Kind::Css => Kind::Other,
+                    Kind::Other if is_list(page) => Kind::List,
                     // What the header says, it says of the file that is packed.
                     Kind::Other if packed => Kind::Unknown,
                     kind => kind,
@@ -213,6 +222,11 @@ fn believed(declared: Kind, nosniff: bool, plain: &[u8], text: &[u8]) -> Kind {
     }
 }
 
+/// Whether the page may be a sitemap that is a list of URLs.
+fn is_list(page: &Page) -> bool {
+    page.kind == LinkKind::Sitemap && page.mime == b"text/plain"
+}
+
 /// Whether the body is a gzip file with the name of an XML file: sitemaps are served so (sitemaps.org, "Sitemap index
 /// files").
 fn is_packed_sitemap(page: &Page, body: &[u8]) -> bool {
@@ -226,6 +240,7 @@ fn scan(kind: Kind, text: &[u8], wanted: Wanted, found: &mut Found) {
     match kind {
         Kind::Html => html::scan(text, wanted, found),
         Kind::Css => css::scan(text, found),
+        Kind::List => list::scan(text, found),
         Kind::Svg => {
             xml::scan_prolog(text, wanted, found);
             html::scan(text, wanted, found);

@@ -6,6 +6,7 @@ pub mod css;
 pub mod dns;
 pub mod html;
 pub mod http1;
+pub mod list;
 pub mod robots;
 pub mod scope;
 pub mod sniff;

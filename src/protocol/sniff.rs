@@ -26,6 +26,8 @@ pub enum Kind {
     Svg,
     /// A stylesheet.
     Css,
+    /// A sitemap that is a list of URLs; nothing is declared or recognised as one.
+    List,
     /// Not known: the first bytes decide between HTML, XML and nothing.
     Unknown,
     /// Nothing that holds references.

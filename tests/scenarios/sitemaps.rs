@@ -194,3 +194,45 @@ fn a_file_of_ten_thousand_sitemaps_is_cut_and_the_rest_counted() {
     assert_eq!(report["limits"]["links_per_page"], LINES - TAKEN);
     assert!(ended.stdout.contains("sitemaps_dropped"), "{ended:#?}");
 }
+
+#[test]
+fn a_sitemap_may_be_a_list_in_plain_text() {
+    let server = serve(|port, _, target| {
+        let at = |target: &str| format!("http://a.test:{port}{target}");
+        match target {
+            "/robots.txt" => Answer::text(&format!(
+                "Sitemap: {}\nSitemap: {}\n",
+                at("/map.txt"),
+                at("/named.txt")
+            )),
+            "/map.txt" => Answer::text(&format!(
+                "{}\r\n{}\nnot {}\n",
+                at("/1"),
+                at("/2"),
+                at("/no")
+            )),
+            // XML that is called text is still XML.
+            "/named.txt" => Answer::text(&urlset(&[at("/3")])),
+            // What is no sitemap is not read as one.
+            "/" => Answer::links(&["/plain.txt"]),
+            "/plain.txt" => Answer::text(&at("/no")),
+            _ => Answer::html("end"),
+        }
+    });
+    let crawl = Crawl::new(&[server.url("a.test", "/")], &[]);
+    crawl.run().expect(0);
+    crawl.assert_sound();
+    let mut targets = server.targets("a.test");
+    targets.sort();
+    let expected = [
+        "/",
+        "/1",
+        "/2",
+        "/3",
+        "/map.txt",
+        "/named.txt",
+        "/plain.txt",
+    ];
+    assert_eq!(targets, expected);
+    assert_eq!(crawl.report()["run"]["counters"]["mislabelled"], 1);
+}
