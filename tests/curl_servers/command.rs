@@ -155,10 +155,11 @@ impl Plan {
             return Err(CLIENT);
         }
         let reply = |name| script.part("reply", name).is_some();
-        if !reply("data") && !(plan.through.is_some() && reply("connect")) {
-            return Err(NOTHING);
+        let refusal = plan.through.is_some() && reply("connect");
+        match reply("data") || refusal {
+            true => Ok(plan),
+            false => Err(NOTHING),
         }
-        Ok(plan)
     }
 
     fn read(&mut self, script: &Script, words: &[String], port: u16) -> Result<(), Reason> {
@@ -321,7 +322,11 @@ fn absolute(word: &str, named: bool, tls: bool, port: u16) -> Result<String, Rea
         false => format!("http://{word}"),
     };
     let scheme = url.to_ascii_lowercase();
-    if !scheme.starts_with("http:/") && !(tls && scheme.starts_with("https:/")) {
+    let spoken = match tls {
+        true => scheme.starts_with("http:/") || scheme.starts_with("https:/"),
+        false => scheme.starts_with("http:/"),
+    };
+    if !spoken {
         return Err(SCHEME);
     }
     let hosts = ["127.0.0.1", "[::1]", "localhost"];
