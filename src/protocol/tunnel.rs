@@ -152,10 +152,9 @@ impl Tunnel {
 
     /// Takes in what has come.
     pub fn received(&mut self, bytes: &[u8]) -> Told {
+        let room = PROXY_ANSWER_BYTES_MAX - self.total;
+        let (bytes, beyond) = bytes.split_at(room.min(bytes.len()));
         self.total += bytes.len();
-        if self.total > PROXY_ANSWER_BYTES_MAX {
-            return Told::Ended(Outcome::ProxyFailed);
-        }
         self.came.extend_from_slice(bytes);
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Reply);
@@ -166,6 +165,9 @@ impl Tunnel {
                 Stage::Reply => self.reply(),
             };
             match taken {
+                Taken::Nothing(_) if !beyond.is_empty() => {
+                    return Told::Ended(Outcome::ProxyFailed);
+                }
                 Taken::Nothing(stage) => {
                     self.stage = stage;
                     return Told::More;
@@ -174,7 +176,9 @@ impl Tunnel {
                     self.came.drain(..n);
                     self.stage = stage;
                 }
-                Taken::Bytes(n, Next::Open) if n == self.came.len() => return Told::Open,
+                Taken::Bytes(n, Next::Open) if n == self.came.len() && beyond.is_empty() => {
+                    return Told::Open;
+                }
                 // Somebody speaks who has not been asked.
                 Taken::Bytes(_, Next::Open) => return Told::Ended(Outcome::ProxyFailed),
                 Taken::Bytes(_, Next::End(outcome)) => return Told::Ended(outcome),
@@ -400,6 +404,18 @@ mod tests {
         let more = b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
         let told = talk(Tunnel::connect(AT, "c", b""), more, usize::MAX).1;
         assert_eq!(told, Told::Ended(Outcome::ProxyFailed));
+        // Nor does it matter where the bound falls: a verdict within it stands, whatever comes behind.
+        let page = "x".repeat(PROXY_ANSWER_BYTES_MAX);
+        let told = asked(&format!("HTTP/1.1 403 No\r\n\r\n{page}"));
+        assert_eq!(told, Told::Ended(Outcome::ProxyRefused));
+        for (over, wanted) in [(0, Told::Open), (1, Told::Ended(Outcome::ProxyFailed))] {
+            let frame = "HTTP/1.1 200 OK\r\nX: \r\n\r\n".len();
+            let field = "x".repeat(PROXY_ANSWER_BYTES_MAX - frame + over);
+            assert_eq!(
+                asked(&format!("HTTP/1.1 200 OK\r\nX: {field}\r\n\r\n")),
+                wanted
+            );
+        }
         let endless = format!(
             "HTTP/1.1 200 OK\r\nX: {}",
             "x".repeat(PROXY_ANSWER_BYTES_MAX)

@@ -4,13 +4,14 @@
 //! Options that change only what is sent (fields, credentials sent without being asked, another method) are passed over:
 //! the server does not look at them, and the reply is read alike. `HEAD` is not, since it changes how replies are read.
 
+use super::proxy::{KIND, Options, Through};
 use super::script::{Part, Script};
 
 /// Why a test says nothing about a crawler's reading of replies.
 pub type Reason = &'static str;
 
-const PROXY: Reason = "through a proxy";
-const AUTH: Reason = "a dialogue of challenges (Digest, NTLM, Negotiate, any)";
+/// Answers to challenges.
+pub const AUTH: Reason = "a dialogue of challenges (Digest, NTLM, Negotiate, any)";
 const RANGE: Reason = "ranges, resumed and conditional requests";
 const HEAD: Reason = "HEAD or CONNECT";
 const FILES: Reason = "what curl does with files, configurations and variables";
@@ -25,35 +26,30 @@ const NOTHING: Reason = "no command or no reply";
 
 /// Options without a value that do not change how a reply is read.
 #[rustfmt::skip]
-const PLAIN: [&str; 32] = [
+const PLAIN: [&str; 34] = [
     "-s", "-S", "-0", "-4", "-g", "-#", "-v", "-k", "-j", "-R", "-a", "--silent", "--show-error", "--http1.0",
     "--http1.1", "--http2", "--ipv4", "--xattr", "--create-dirs", "--no-progress-meter", "--form-escape",
-    "--path-as-is", "--no-include", "--post301", "--post302", "--post303", "--location-trusted", "--basic",
+    "--no-include", "--insecure", "--netrc", "--netrc-optional", "--post301", "--post302", "--post303", "--path-as-is", "--basic",
     "--no-http0.9", "--fail-early", "--remote-time", "--haproxy-protocol",
 ];
 
 /// Options with a value that do not change how a reply is read.
 #[rustfmt::skip]
-const VALUED: [&str; 31] = [
+const VALUED: [&str; 32] = [
     "-H", "-A", "-b", "-c", "-d", "-F", "-u", "-T", "-m", "--header", "--referer", "--data", "--data-binary",
     "--data-urlencode", "--form-string", "--json", "--user", "--upload-file", "--max-time", "--output-dir",
-    "--resolve", "--connect-to", "--interface", "--noproxy", "--stderr", "--libcurl", "--expect100-timeout",
-    "--url-query", "--oauth2-bearer", "--haproxy-clientip", "--limit-rate",
+    "--resolve", "--connect-to", "--interface", "--tls-max", "--stderr", "--libcurl", "--expect100-timeout",
+    "--netrc-file", "--url-query", "--oauth2-bearer", "--haproxy-clientip", "--limit-rate",
 ];
 
 /// Options that make a test inexpressible.
 #[rustfmt::skip]
-const OTHER: [(Reason, &[&str]); 9] = [
-    (PROXY, &[
-        "-x", "--proxy", "-U", "--proxy-user", "-p", "--proxytunnel", "--socks5", "--socks4", "--proxy1.0",
-        "--preproxy", "--proxy-header", "--proxy-ntlm", "--proxy-digest", "--proxy-anyauth", "--proxy-tlsv1",
-        "--suppress-connect-headers",
-    ]),
+const OTHER: [(Reason, &[&str]); 8] = [
     (AUTH, &[
         "--digest", "--ntlm", "--negotiate", "--anyauth", "--no-basic", "--aws-sigv4",
     ]),
     (FILES, &[
-        "--netrc", "--netrc-optional", "--netrc-file", "-K", "--config", "--variable", "--expand-data",
+        "-K", "--config", "--variable", "--expand-data",
         "--expand-url", "--skip-existing", "--no-clobber", "--clobber", "--remove-on-error", "--ipfs-gateway",
     ]),
     (RANGE, &[
@@ -73,7 +69,7 @@ const OTHER: [(Reason, &[&str]); 9] = [
         "--next", "--parallel",
     ]),
     (SERVER, &[
-        "--unix-socket", "--tls-max",
+        "--unix-socket",
     ]),
 ];
 
@@ -116,6 +112,8 @@ pub struct Plan {
     pub head_file: Option<String>,
     /// curl's exit code.
     pub code: u32,
+    /// What the URLs are fetched through.
+    pub through: Option<Through>,
 }
 
 impl Plan {
@@ -147,20 +145,26 @@ impl Plan {
             written: false,
             head_file: None,
             code: code.unwrap_or(0),
+            through: None,
         };
         let text = String::from_utf8_lossy(&command.bytes()).into_owned();
-        plan.read(&words(&text), port)?;
-        if CLIENT_ERRORS.contains(&plan.code) {
+        plan.read(script, &words(&text), port)?;
+        // To a proxy these are errors of its own.
+        let of_proxy = plan.through.is_some() && matches!(plan.code, 7 | 43);
+        if CLIENT_ERRORS.contains(&plan.code) && !of_proxy {
             return Err(CLIENT);
         }
-        if script.part("reply", "data").is_none() {
-            return Err(NOTHING);
+        let reply = |name| script.part("reply", name).is_some();
+        let refusal = plan.through.is_some() && reply("connect");
+        match reply("data") || refusal {
+            true => Ok(plan),
+            false => Err(NOTHING),
         }
-        Ok(plan)
     }
 
-    fn read(&mut self, words: &[String], port: u16) -> Result<(), Reason> {
+    fn read(&mut self, script: &Script, words: &[String], port: u16) -> Result<(), Reason> {
         let mut words = words.iter();
+        let mut proxy = Options::default();
         let mut named = false;
         while let Some(word) = words.next() {
             if !word.starts_with('-') || word == "-" {
@@ -170,7 +174,10 @@ impl Plan {
             if word.starts_with("--") {
                 let mut value = || words.next().cloned();
                 named |= matches!(word.as_str(), "--resolve" | "--connect-to");
-                self.option(word, &mut value)?;
+                match proxy.take(word, &mut value) {
+                    Some(taken) => taken?,
+                    None => self.option(word, &mut value)?,
+                }
                 continue;
             }
             // Short options may stand together, the last one with its value.
@@ -185,15 +192,22 @@ impl Plan {
                         Some(rest.to_string())
                     }
                 };
-                self.option(&format!("-{letter}"), &mut value)?;
+                let name = format!("-{letter}");
+                match proxy.take(&name, &mut value) {
+                    Some(taken) => taken?,
+                    None => self.option(&name, &mut value)?,
+                }
                 if taken {
                     break;
                 }
             }
         }
         // Behind all options: what they say is the better reason.
+        self.through = proxy.through(script, &self.urls, named)?;
+        // With TLS no more than the proxy's refusal can be had.
+        let refused = self.through.is_some() && script.part("reply", "data").is_none();
         for url in &mut self.urls {
-            *url = absolute(url, named, port)?;
+            *url = absolute(url, named || self.through.is_some(), refused, port)?;
         }
         if self.urls.is_empty() {
             Err(NOTHING)
@@ -208,7 +222,7 @@ impl Plan {
         value: &mut dyn FnMut() -> Option<String>,
     ) -> Result<(), Reason> {
         match name {
-            "-L" | "--location" => self.follow = true,
+            "-L" | "--location" | "--location-trusted" => self.follow = true,
             "--max-redirs" => self.redirects = value().and_then(|v| v.parse().ok()).unwrap_or(0),
             "--compressed" => self.compressed = true,
             "--no-remote-name" | "-G" | "--get" | "--tr-encoding" | "--http0.9" => {}
@@ -269,13 +283,19 @@ impl Plan {
 /// What in a test besides its options makes it inexpressible.
 fn obstacle(script: &Script, command: &Part) -> Option<Reason> {
     let servers = script.lines("client", "server");
-    let setenv = script.lines("client", "setenv");
     let commands = script.lines("reply", "servercmd");
-    let through = |s: &String| s.contains("proxy") || s.contains("socks");
-    let proxied = |v: &String| v.to_lowercase().contains("proxy=");
-    if servers.iter().any(through) || setenv.iter().any(proxied) {
-        Some(PROXY)
-    } else if servers.iter().any(|s| s != "http" && s != "http-ipv6") {
+    let unspoken = |s: &String| matches!(s.as_str(), "socks4" | "socks5unix" | "https-proxy");
+    // Where a proxy refuses, and nothing else is had, the server is not reached.
+    let part = |name| script.part("reply", name).is_some();
+    let reached = part("data") || !part("connect");
+    let spoken = |s: &String| match s.as_str() {
+        "http" | "http-ipv6" | "http-proxy" | "socks5" => true,
+        "https" => !reached,
+        _ => false,
+    };
+    if servers.iter().any(unspoken) {
+        Some(KIND)
+    } else if !servers.iter().all(spoken) {
         Some(SERVER)
     } else if script.part("client", "tool").is_some() || command.attribute("type").is_some() {
         Some(LIBRARY)
@@ -289,15 +309,24 @@ fn obstacle(script: &Script, command: &Part) -> Option<Reason> {
 }
 
 /// An argument of the command as a URL that the server has the answer to.
-fn absolute(word: &str, named: bool, port: u16) -> Result<String, Reason> {
-    if word.contains(['{', '[']) && !word.contains("[::1]") {
+fn absolute(word: &str, named: bool, tls: bool, port: u16) -> Result<String, Reason> {
+    // Brackets with colons hold an address.
+    let bracketed = word
+        .split_once("//[")
+        .and_then(|(_, rest)| rest.split_once(']'));
+    if word.contains(['{', '[']) && !bracketed.is_some_and(|(inner, _)| inner.contains(':')) {
         return Err(GLOB);
     }
     let url = match word.contains(":/") {
         true => word.to_string(),
         false => format!("http://{word}"),
     };
-    if !url.to_ascii_lowercase().starts_with("http:/") {
+    let scheme = url.to_ascii_lowercase();
+    let spoken = match tls {
+        true => scheme.starts_with("http:/") || scheme.starts_with("https:/"),
+        false => scheme.starts_with("http:/"),
+    };
+    if !spoken {
         return Err(SCHEME);
     }
     let hosts = ["127.0.0.1", "[::1]", "localhost"];

@@ -1,22 +1,26 @@
 //! curl's server scripts (`tests/data` of its source), replayed from a dumb server over real sockets, through the real
-//! lane and the decoder.
+//! lane and the decoder; straight, and through the proxy that curl goes through, which the dumb server is too.
 //!
 //! What must hold: nothing panics or hangs past the clocks; where curl's command is something that a crawler does, head,
-//! body and outcome are those that curl's files expect, but for the differences listed here with their reasons; and no
-//! reply of any of the scripts is read differently when it comes in other pieces.
+//! body and outcome are those that curl's files expect, and a proxy is asked for the same by the same login, but for the
+//! differences listed here with their reasons; and no reply of any of the scripts is read differently when it comes in
+//! other pieces, as a server's or as a proxy's.
 //!
 //! The data is read from the folder `CYCLOSA_SUITES`; where that is unset the tests say so and pass.
 
 mod command;
+mod proxy;
 mod replay;
 mod script;
 mod server;
+mod socks;
 #[path = "../common/split.rs"]
 mod split;
 mod verdict;
 
 use command::Plan;
 use cyclosa::event::Outcome;
+use cyclosa::protocol::tunnel::{Target, Told, Tunnel};
 use replay::{Answer, Clocks, Replayed, fetch_each, replay};
 use script::{Part, Script};
 use server::Pieces;
@@ -26,7 +30,7 @@ use std::path::Path;
 use verdict::{Verdict, compare};
 
 /// Tests on which we differ from curl, and why.
-const DECISIONS: [(&str, &[u32]); 9] = [
+const DECISIONS: [(&str, &[u32]); 13] = [
     (
         "HTTP/0.9 is not read; curl reads it with an option",
         &[66, 1164, 1266, 1267],
@@ -64,15 +68,32 @@ const DECISIONS: [(&str, &[u32]); 9] = [
         "an address with a zone is no URL (WHATWG); curl takes it",
         &[1056],
     ),
+    (
+        "a 407 to a whole URL is the proxy's word, not the server's; curl prints it",
+        &[82, 93],
+    ),
+    (
+        "a blank in the query of a redirect becomes %20 (WHATWG); curl asks for a plus",
+        &[663],
+    ),
+    (
+        "no host has a name of 256 bytes: the redirect is kept and leads nowhere; curl gets as far as to the proxy",
+        &[728],
+    ),
+    ("a login of more than 512 bytes is refused", &[1178]),
 ];
 
 /// The published table.
 const TABLE: &str = include_str!("../CONFORMANCE.md");
 
 /// Tests whose outcome is curl's.
-const SAME: usize = 311;
+const SAME: usize = 417;
 /// Those of them whose head and body could be compared: curl's files do not always say what it prints.
-const SAME_BYTES: usize = 237;
+const SAME_BYTES: usize = 331;
+/// Those of them that go through a proxy, by how.
+const PROXIED: [(&str, usize); 3] = [("CONNECT", 21), ("SOCKS 5", 9), ("whole URLs", 60)];
+/// Those of them for which the proxy was seen to be asked for the same, by the same login.
+const SAME_ASKED: usize = 82;
 
 /// What comes of all replies of all scripts, each sent to a GET and followed by the end of the connection.
 const OUTCOMES: [(&str, usize); 5] = [
@@ -83,29 +104,40 @@ const OUTCOMES: [(&str, usize); 5] = [
     ("head_too_large", 5),
 ];
 
+/// What comes of all answers to CONNECT.
+const CONNECTS: [(&str, usize); 4] = [
+    ("connect_failed", 2),
+    ("open", 48),
+    ("proxy_failed", 12),
+    ("proxy_refused", 7),
+];
+
 /// Tests that say nothing about a crawler's reading of replies, by reason.
 const NOT_EXPRESSIBLE: [(&str, usize); 13] = [
     ("HEAD or CONNECT", 6),
     (
         "a dialogue of challenges (Digest, NTLM, Negotiate, any)",
-        68,
+        89,
     ),
-    ("a program of libcurl's, not the tool", 212),
+    ("a program of libcurl's, not the tool", 221),
+    (
+        "a proxy that is not spoken to (SOCKS 4, TLS, a Unix socket, one behind another)",
+        11,
+    ),
     (
         "an option that has curl read or refuse replies in another way",
-        22,
+        25,
     ),
-    ("another protocol beside or instead of plain HTTP/1", 81),
-    ("another scheme or URL that is none", 17),
-    ("fails before or beside the transfer", 12),
+    ("another protocol beside or instead of plain HTTP/1", 92),
+    ("another scheme or URL that is none", 26),
+    ("fails before or beside the transfer", 14),
     ("no command or no reply", 3),
-    ("ranges, resumed and conditional requests", 41),
+    ("ranges, resumed and conditional requests", 42),
     ("retries by curl itself (here the frontier's)", 9),
-    ("several URLs from one pattern or --next", 27),
-    ("through a proxy", 169),
+    ("several URLs from one pattern or --next", 28),
     (
         "what curl does with files, configurations and variables",
-        67,
+        57,
     ),
 ];
 
@@ -142,12 +174,20 @@ fn replies_are_read_as_curl_reads_them() {
     };
     let (tests, not) = sorted(&folder);
     let all = replay(&folder, &tests, Clocks::Short, |_| Pieces::Whole);
-    let (mut same, mut bytes, mut different) = (0, 0, Vec::new());
+    let (mut same, mut bytes, mut asked, mut different) = (0, 0, 0, Vec::new());
+    let mut ways = BTreeMap::<&str, usize>::new();
     for (number, replayed) in &all {
         match compare(replayed) {
-            Verdict::Same { bytes: compared } => {
+            Verdict::Same {
+                bytes: compared,
+                asked: compared_too,
+            } => {
                 same += 1;
                 bytes += usize::from(compared);
+                asked += usize::from(compared_too);
+                if let Some(through) = &replayed.plan.through {
+                    *ways.entry(through.way()).or_default() += 1;
+                }
             }
             Verdict::Differs(how) => {
                 let decision = DECISIONS.iter().find(|d| d.1.contains(number));
@@ -167,10 +207,15 @@ fn replies_are_read_as_curl_reads_them() {
          {others} not expressible",
         all.len() + others
     );
+    println!(
+        "curl: of the same, through a proxy: {ways:?}, {asked} of them by what it is asked for too"
+    );
     let mut expected: Vec<u32> = DECISIONS.iter().flat_map(|d| d.1).copied().collect();
     expected.sort_unstable();
     assert_eq!(different, expected);
     assert_eq!((same, bytes), (SAME, SAME_BYTES));
+    assert_eq!(ways.into_iter().collect::<Vec<_>>(), PROXIED);
+    assert_eq!(asked, SAME_ASKED);
     let row = format!(
         "| {} | {same} | {by_decision} | 0 | {others} |",
         all.len() + others
@@ -205,7 +250,7 @@ fn pieces_on_the_wire_change_nothing() {
         dice.len(),
         drip.len()
     );
-    assert!(dice.len() >= 320 && drip.len() >= 310);
+    assert!(dice.len() >= 430 && drip.len() >= 420);
 }
 
 /// Everything that came of a test, with the port of its server blotted out.
@@ -275,4 +320,54 @@ fn no_cut_changes_how_a_reply_is_read() {
     }
     println!("{cut} replies cut at every place, {dripped} longer ones byte by byte");
     assert!(cut > 900 && dripped > 0);
+}
+
+/// What a tunnel makes of `raw`, which comes in pieces that end at the given offsets.
+fn told(raw: &[u8], ends: impl Iterator<Item = usize>) -> Told {
+    let mut tunnel = Tunnel::connect(Target::Name("a.test", 443), "cyclosa", b"");
+    tunnel.sent(tunnel.unsent().len());
+    let (mut from, mut told) = (0, Told::More);
+    for end in ends.chain([raw.len()]) {
+        told = match told {
+            Told::More => tunnel.received(&raw[from..end]),
+            // More than an answer is nothing a proxy may say, whether it comes along or behind.
+            Told::Open if end > from => Told::Ended(Outcome::ProxyFailed),
+            _ => told,
+        };
+        from = end;
+    }
+    told
+}
+
+#[test]
+fn no_cut_changes_what_a_proxy_says() {
+    let Some(folder) = script::folder() else {
+        return;
+    };
+    let (mut answers, mut outcomes) = (0, BTreeMap::<&str, usize>::new());
+    for script in scripts(&folder) {
+        for part in script.replies() {
+            let raw = part.bytes();
+            let whole = told(&raw, [].into_iter());
+            assert_eq!(whole, told(&raw, 1..raw.len()), "{}", raw.escape_ascii());
+            let cuts = 1..raw.len().min(CUT_MAX);
+            for cut in cuts {
+                let split = told(&raw, [cut].into_iter());
+                assert_eq!(whole, split, "cut at {cut}: {}", raw.escape_ascii());
+            }
+            answers += 1;
+            if part.name.starts_with("connect") {
+                let name = match whole {
+                    Told::Open => "open",
+                    Told::More => "more",
+                    Told::Ended(outcome) => outcome.name(),
+                };
+                *outcomes.entry(name).or_default() += 1;
+            }
+        }
+    }
+    println!(
+        "curl: {answers} replies as answers to CONNECT, cut at every place; those to CONNECT: {outcomes:?}"
+    );
+    assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), CONNECTS);
 }

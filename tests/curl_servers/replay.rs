@@ -5,7 +5,8 @@
 
 use super::command::Plan;
 use super::script::Script;
-use super::server::{Pieces, Server, serve_each};
+use super::server::{Heard, Pieces, Server, serve_each};
+use cyclosa::config::Proxy;
 use cyclosa::event::{Outcome, Page};
 use cyclosa::fetch::{Lane, LaneSettings, Resolver};
 use cyclosa::limits::REDIRECTS_MAX;
@@ -15,11 +16,14 @@ use cyclosa::time::{Clock, SECOND, Tick, wall_now};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::Duration;
 
 /// Fetches on their way at once.
 const TOGETHER: usize = 100;
+/// Lanes with a proxy at once.
+const LANES: usize = 8;
 /// Longest that the whole may take beyond the clocks of its fetches.
 const PATIENCE: Tick = 120 * SECOND;
 
@@ -49,6 +53,8 @@ pub struct Replayed {
     pub plan: Plan,
     /// What came of the URLs, each with its redirects.
     pub transcript: Vec<Vec<Answer>>,
+    /// What the server was asked for.
+    pub heard: Heard,
 }
 
 /// How long a reply is waited for.
@@ -68,10 +74,12 @@ pub struct Net {
 }
 
 impl Net {
-    pub fn new(clocks: Clocks) -> Self {
+    /// One that fetches through `proxy`, where there is one.
+    pub fn new(clocks: Clocks, proxy: Option<Proxy>) -> Self {
         let clock = Clock::starting_at(SECOND);
         let mut settings = LaneSettings {
             clock,
+            proxy,
             ..LaneSettings::default()
         };
         if clocks == Clocks::Short {
@@ -143,11 +151,20 @@ impl Task {
         while let Some(url) = self.plan.urls.get(self.transcript.len()) {
             self.transcript.push(Vec::new());
             if let Ok((url, path_at)) = canonical(url.as_bytes()) {
-                net.order(slot, url, path_at, self.server.address);
+                self.order(slot, url, path_at, net);
                 return true;
             }
         }
         false
+    }
+
+    fn order(&self, slot: u32, url: Vec<u8>, path_at: u16, net: &mut Net) {
+        let server = self.server.address;
+        let address = match &self.plan.through {
+            Some(through) => through.address(&url[..usize::from(path_at)], server),
+            None => server,
+        };
+        net.order(slot, url, path_at, address);
     }
 
     fn end(self) -> Replayed {
@@ -156,6 +173,7 @@ impl Task {
             port: self.server.address.port(),
             plan: self.plan,
             transcript: self.transcript,
+            heard: self.server.heard(),
         }
     }
 
@@ -178,7 +196,7 @@ impl Task {
         chain.push(answer);
         match target {
             Some((url, path_at)) => {
-                net.order(page.slot, url, path_at, self.server.address);
+                self.order(page.slot, url, path_at, net);
                 true
             }
             None => self.next(page.slot, net),
@@ -186,28 +204,74 @@ impl Task {
     }
 }
 
-/// Fetches what the commands of `tests` ask for.
+impl Task {
+    fn start(folder: &Path, number: u32, pieces: Pieces) -> Self {
+        let server = Server::start(folder.to_path_buf(), number, pieces);
+        let plan = Plan::of(&server.script, server.address.port());
+        Self {
+            plan: plan.expect("a test that can be expressed"),
+            server,
+            transcript: Vec::new(),
+        }
+    }
+}
+
+/// Fetches what the commands of `tests` ask for: in one lane together, or through a proxy each in a lane of its own.
 pub fn replay(
     folder: &Path,
     tests: &[u32],
     clocks: Clocks,
-    pieces: impl Fn(u32) -> Pieces,
+    pieces: impl Fn(u32) -> Pieces + Sync,
 ) -> BTreeMap<u32, Replayed> {
-    let mut net = Net::new(clocks);
-    let (mut waiting, mut tasks, mut through) = (tests.iter(), BTreeMap::new(), BTreeMap::new());
+    let is_straight = |number: &u32| {
+        let script = Script::load(folder, *number, 0).expect("a test file");
+        Plan::of(&script, 0).is_ok_and(|plan| plan.through.is_none())
+    };
+    let (straight, proxied): (Vec<u32>, Vec<u32>) = tests.iter().partition(|n| is_straight(n));
+    let (mut straight, proxied) = (straight.into_iter(), Mutex::new(proxied.into_iter()));
+    let through = Mutex::new(BTreeMap::new());
+    let next = || proxied.lock().expect("no panic under the lock").next();
+    let done = |mut some| {
+        through
+            .lock()
+            .expect("no panic under the lock")
+            .append(&mut some)
+    };
+    thread::scope(|scope| {
+        for _ in 0..LANES {
+            scope.spawn(|| {
+                while let Some(number) = next() {
+                    done(alone(Task::start(folder, number, pieces(number)), clocks));
+                }
+            });
+        }
+        done(together(&mut Net::new(clocks, None), || {
+            let number = straight.next()?;
+            Some(Task::start(folder, number, pieces(number)))
+        }));
+    });
+    through.into_inner().expect("no panic under the lock")
+}
+
+/// Has a task in a lane with its proxy.
+fn alone(task: Task, clocks: Clocks) -> BTreeMap<u32, Replayed> {
+    let through = task.plan.through.as_ref().expect("a proxy");
+    let Some(proxy) = through.proxy(task.server.address) else {
+        return BTreeMap::from([(task.server.script.number, task.end())]);
+    };
+    let mut task = Some(task);
+    together(&mut Net::new(clocks, Some(proxy)), || task.take())
+}
+
+/// Has all tasks in one lane, some at once.
+fn together(net: &mut Net, mut more: impl FnMut() -> Option<Task>) -> BTreeMap<u32, Replayed> {
+    let (mut tasks, mut through) = (BTreeMap::new(), BTreeMap::new());
     let (mut out, start) = (Vec::new(), net.clock.now());
     loop {
         while tasks.len() < TOGETHER {
-            let Some(&number) = waiting.next() else { break };
-            let server = Server::start(folder.to_path_buf(), number, pieces(number));
-            let plan = Plan::of(&server.script, server.address.port());
-            let plan = plan.expect("a test that can be expressed");
-            let mut task = Task {
-                server,
-                plan,
-                transcript: Vec::new(),
-            };
-            match task.next(number, &mut net) {
+            let Some(mut task) = more() else { break };
+            let number = task.server.script.number;
+            match task.next(number, net) {
                 true => drop(tasks.insert(number, task)),
                 false => drop(through.insert(number, task.end())),
             }
@@ -220,7 +284,7 @@ pub fn replay(
         net.turn(&mut out);
         for page in out.drain(..) {
             let task = tasks.get_mut(&page.slot).expect("a test under way");
-            if !task.take(&page, &mut net) {
+            if !task.take(&page, net) {
                 let task = tasks.remove(&page.slot).expect("a test under way");
                 through.insert(page.slot, task.end());
             }
@@ -232,7 +296,7 @@ pub fn replay(
 pub fn fetch_each(replies: Vec<Vec<u8>>) -> Vec<Answer> {
     let count = replies.len();
     let address = serve_each(replies);
-    let mut net = Net::new(Clocks::Default);
+    let mut net = Net::new(Clocks::Default, None);
     let (mut answers, mut ordered) = (BTreeMap::new(), 0);
     let (mut out, start) = (Vec::new(), net.clock.now());
     while answers.len() < count {

@@ -227,12 +227,17 @@ fn with_crlf(line: &[u8], after_field: &mut bool) -> Vec<u8> {
 fn substitute(line: &[u8], number: u32, port: u16) -> Vec<u8> {
     let mut line = line.to_vec();
     for (name, value) in [
+        // curl's server learns from the host which test it is; ours knows, and WHATWG allows no such host.
+        (".%TESTNUMBER", format!(".t{number}")),
         ("%TESTNUMBER", number.to_string()),
         ("%HOSTIP", "127.0.0.1".into()),
         ("%HOST6IP", "[::1]".into()),
         ("%CLIENTIP", "127.0.0.1".into()),
         ("%HTTPPORT", port.to_string()),
         ("%HTTP6PORT", port.to_string()),
+        ("%PROXYPORT", port.to_string()),
+        ("%SOCKSPORT", port.to_string()),
+        ("%NOLISTENPORT", "1".into()),
         ("%VERSION", "8.14.1".into()),
         ("%LOGDIR", "log".into()),
         ("%PWD", "/pwd".into()),
@@ -281,8 +286,8 @@ fn instruction(line: Vec<u8>, open: &[u8], close: &[u8], by: impl Fn(&[u8]) -> V
     out
 }
 
-/// `%0d` and the like.
-fn unescape(text: &[u8]) -> Vec<u8> {
+/// Undoes `%0d` and the like.
+pub fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while at < text.len() {

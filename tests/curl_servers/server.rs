@@ -2,10 +2,13 @@
 //! number in the request target asks for, and sends it as it stands.
 //!
 //! `swsclose` in a reply (and an empty reply) ends the connection behind it, `swsbounce` has the next request for the
-//! same test answered with the part behind, `writedelay` and `idle` and `wait` are what they say. It does not look at
-//! methods, credentials or bodies.
+//! same test answered with the part behind, `writedelay` and `idle` and `wait` are what they say. It is proxy and server in
+//! one: CONNECT is answered by the part `connect`, and what follows on the same connection as if it had come straight; a
+//! connection that begins as SOCKS 5 does goes on likewise. It does not look at other methods, at credentials or bodies,
+//! but keeps what it heard.
 
 use super::script::{Part, Script};
+use super::socks;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -31,7 +34,17 @@ pub struct Server {
     pub script: Arc<Script>,
     /// Where it listens.
     pub address: SocketAddr,
+    shared: Arc<Shared>,
     stopped: Arc<AtomicBool>,
+}
+
+/// What a server was asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Heard {
+    /// Request heads, in order.
+    pub heads: Vec<String>,
+    /// Where SOCKS was asked to lead to, in the words of curl's server.
+    pub socks: Vec<String>,
 }
 
 /// What its connections share.
@@ -42,6 +55,7 @@ struct Shared {
     pieces: Pieces,
     /// The part last sent, where it asked for the next one.
     bounce: Mutex<Option<(u32, u32)>>,
+    heard: Mutex<Heard>,
 }
 
 impl Server {
@@ -58,7 +72,9 @@ impl Server {
             port,
             pieces,
             bounce: Mutex::default(),
+            heard: Mutex::default(),
         });
+        let serving = shared.clone();
         let stopped = Arc::new(AtomicBool::new(false));
         let stop = stopped.clone();
         spawn(move || {
@@ -66,15 +82,25 @@ impl Server {
                 if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                let shared = shared.clone();
+                let shared = serving.clone();
                 spawn(move || shared.talk(stream));
             }
         });
         Self {
             script,
             address,
+            shared,
             stopped,
         }
+    }
+
+    /// What it was asked for so far.
+    pub fn heard(&self) -> Heard {
+        self.shared
+            .heard
+            .lock()
+            .expect("no panic under the lock")
+            .clone()
     }
 }
 
@@ -94,8 +120,22 @@ fn spawn(work: impl FnOnce() + Send + 'static) {
 impl Shared {
     fn talk(&self, mut stream: TcpStream) {
         let _ = stream.set_nodelay(true);
-        while let Some(target) = request(&mut stream) {
-            let (test, mut part) = asked(&target).unwrap_or((self.script.number, 0));
+        if !self.is_through(&mut stream) {
+            return;
+        }
+        while let Some(head) = request(&mut stream) {
+            self.hear(|heard| heard.heads.push(head.clone()));
+            let target = target(&head);
+            if head.starts_with("CONNECT ") {
+                let reply = self.script.part("reply", "connect");
+                let reply = reply.map(Part::bytes).unwrap_or_default();
+                let sent = self.send(&mut stream, &reply, None);
+                if sent.is_err() || reply.is_empty() || contains(&reply, b"swsclose") {
+                    return;
+                }
+                continue;
+            }
+            let (test, mut part) = asked(target).unwrap_or((self.script.number, 0));
             let mut bounce = self.bounce.lock().expect("no panic under the lock");
             if let Some((_, last)) = bounce.take().filter(|b| b.0 == test) {
                 part = last + 1;
@@ -113,8 +153,7 @@ impl Shared {
                 .part("reply", &name)
                 .map(Part::bytes)
                 .unwrap_or_default();
-            let has = |what: &[u8]| reply.windows(what.len()).any(|w| w == what);
-            if has(b"swsbounce") {
+            if contains(&reply, b"swsbounce") {
                 *bounce = Some((test, part));
             }
             drop(bounce);
@@ -133,10 +172,33 @@ impl Shared {
             if let Some(seconds) = wait.and_then(|s| s.trim().parse().ok()) {
                 thread::sleep(Duration::from_secs(seconds));
             }
-            if has(b"swsclose") || commands.iter().any(|c| c == "swsclose") || reply.is_empty() {
+            if contains(&reply, b"swsclose")
+                || commands.iter().any(|c| c == "swsclose")
+                || reply.is_empty()
+            {
                 return;
             }
         }
+    }
+
+    fn hear(&self, note: impl FnOnce(&mut Heard)) {
+        note(&mut self.heard.lock().expect("no panic under the lock"));
+    }
+
+    /// Goes through SOCKS, where a connection begins with it; whether one may go on.
+    fn is_through(&self, stream: &mut TcpStream) -> bool {
+        let mut first = [0];
+        if !matches!(stream.peek(&mut first), Ok(1)) || first != [5] {
+            return true;
+        }
+        let commands = self.script.lines("reply", "servercmd");
+        let said = |name| commands.iter().find_map(|c| c.strip_prefix(name));
+        let login = said("user ").zip(said("password "));
+        match socks::accept(stream, login, self.pieces != Pieces::Whole) {
+            Ok(asked) => self.hear(|heard| heard.socks.push(asked)),
+            Err(_) => return false,
+        }
+        true
     }
 
     fn send(
@@ -194,8 +256,8 @@ pub fn serve_each(replies: Vec<Vec<u8>>) -> SocketAddr {
         for mut stream in listener.incoming().flatten() {
             let replies = replies.clone();
             spawn(move || {
-                let target = request(&mut stream).unwrap_or_default();
-                let index: Option<usize> = target.trim_start_matches('/').parse().ok();
+                let head = request(&mut stream).unwrap_or_default();
+                let index: Option<usize> = target(&head).trim_start_matches('/').parse().ok();
                 if let Some(reply) = index.and_then(|i| replies.get(i)) {
                     let _ = stream.write_all(reply);
                 }
@@ -205,7 +267,11 @@ pub fn serve_each(replies: Vec<Vec<u8>>) -> SocketAddr {
     address
 }
 
-/// Target of the next request; `None` where the client has closed.
+fn contains(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|w| w == what)
+}
+
+/// Head of the next request; `None` where the client has closed.
 fn request(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -215,14 +281,23 @@ fn request(stream: &mut TcpStream) -> Option<String> {
             n => head.extend_from_slice(&bytes[..n]),
         }
     }
-    let head = String::from_utf8(head).ok()?;
-    head.split(' ').nth(1).map(String::from)
+    String::from_utf8(head).ok()
+}
+
+/// Target of the request with this head.
+fn target(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
 }
 
 /// Test and part that a target asks for: the number behind its last slash; of a large one the last four digits are the
 /// part.
 fn asked(target: &str) -> Option<(u32, u32)> {
     let (_, tail) = target.rsplit_once('/')?;
+    let path = tail.split('?').next().unwrap_or_default();
+    numbered(path).or_else(|| numbered(tail))
+}
+
+fn numbered(tail: &str) -> Option<(u32, u32)> {
     // Escapes are ours.
     let tail = tail
         .rsplit_once('%')

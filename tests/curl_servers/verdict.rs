@@ -1,6 +1,7 @@
 //! Our answer beside curl's: the exit code against the outcome, and what curl printed against head and body.
 
 use super::command::{Output, Plan};
+use super::proxy::asked_alike;
 use super::replay::{Answer, Replayed};
 use super::script::{Part, Script};
 use cyclosa::event::Outcome;
@@ -9,11 +10,15 @@ use cyclosa::parse::decode::Why;
 /// How ours compares with curl's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Alike; `bytes` where head and body were compared too, which curl's files do not always allow.
-    Same { bytes: bool },
+    /// Alike; `bytes` where head and body were compared too, which curl's files do not always allow, `asked` where what the
+    /// proxy was asked for was.
+    Same { bytes: bool, asked: bool },
     /// Otherwise: how.
     Differs(String),
 }
+
+/// What the file expects is not what its server sends, and curl's runner does not look at it.
+const UNCHECKED: [u32; 1] = [999];
 
 /// Compares what came of a test.
 pub fn compare(replayed: &Replayed) -> Verdict {
@@ -24,7 +29,11 @@ pub fn compare(replayed: &Replayed) -> Verdict {
         ..
     } = replayed;
     let Some(last) = transcript.last().and_then(|chain| chain.last()) else {
-        return Verdict::Differs("the URL is refused".into());
+        let what = match transcript.is_empty() {
+            true => "the proxy's login",
+            false => "the URL",
+        };
+        return Verdict::Differs(format!("{what} is refused"));
     };
     if !fits(plan, last) {
         let ours = match last.defect.filter(|_| last.outcome == Outcome::Fetched) {
@@ -37,16 +46,21 @@ pub fn compare(replayed: &Replayed) -> Verdict {
             plan.code
         ));
     }
+    let asked = match asked_alike(replayed) {
+        Ok(asked) => asked,
+        Err(how) => return Verdict::Differs(how),
+    };
+    let same = |bytes| Verdict::Same { bytes, asked };
     let bytes = match expected(script, plan) {
         // What `--fail` leaves out, and what is not kept of a reply that is none, cannot be compared.
         Some(expected) if last.outcome.has_response() && !(plan.fail && last.status >= 400) => {
-            expected
+            without_tunnels(script, &expected)
         }
-        _ => return Verdict::Same { bytes: false },
+        _ => return same(false),
     };
     // Heads printed twice, line by line.
     if plan.output == Output::Stdout && plan.head_file.as_deref() == Some("-") {
-        return Verdict::Same { bytes: false };
+        return same(false);
     }
     let chains = match plan.output {
         Output::Stdout => &transcript[..],
@@ -58,7 +72,7 @@ pub fn compare(replayed: &Replayed) -> Verdict {
         false => without_interim(&bytes) == without_interim(&ours.concat()),
     };
     if alike {
-        return Verdict::Same { bytes: true };
+        return same(true);
     }
     Verdict::Differs(format!(
         "curl prints {}, ours is {}",
@@ -74,7 +88,14 @@ fn fits(plan: &Plan, last: &Answer) -> bool {
     // curl stops at the defect, however the body would have ended.
     let coding = plan.compressed && received && last.defect.is_some();
     let clean = last.outcome == Fetched && !coding && !last.beyond;
+    let refused = matches!(
+        last.outcome,
+        ProxyRefused | ProxyFailed | ConnectFailed | ConnectTimeout
+    );
     match plan.code {
+        7 | 43 => last.outcome == ProxyFailed,
+        97 => refused,
+        56 if refused => plan.through.is_some(),
         0 => clean,
         22 => plan.fail && received && last.status >= 400,
         1 | 8 | 16 => last.outcome == BadResponse,
@@ -96,6 +117,7 @@ fn fits(plan: &Plan, last: &Answer) -> bool {
 fn expected(script: &Script, plan: &Plan) -> Option<Vec<u8>> {
     let all = |parts: Vec<&Part>| -> Vec<u8> { parts.iter().flat_map(|p| p.bytes()).collect() };
     match &plan.output {
+        _ if UNCHECKED.contains(&script.number) => None,
         Output::Stdout => script.part("verify", "stdout").map(Part::bytes),
         Output::Runner => {
             let checks = script
@@ -137,6 +159,26 @@ fn printed(plan: &Plan, chain: &[Answer]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Without what the proxy answers to CONNECT, which curl prints before the head of the server, and a crawler does not keep.
+fn without_tunnels(script: &Script, bytes: &[u8]) -> Vec<u8> {
+    let answer = script.part("reply", "connect").map(Part::bytes);
+    // A refusal opens no tunnel.
+    let Some(answer) = answer.filter(|a| a.starts_with(b"HTTP/1.1 2")) else {
+        return bytes.to_vec();
+    };
+    let (mut out, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        rest = match rest.strip_prefix(&answer[..]) {
+            Some(behind) => behind,
+            None => {
+                out.push(rest[0]);
+                &rest[1..]
+            }
+        };
+    }
+    out
 }
 
 /// Without interim heads, which curl prints and a crawler drops.
