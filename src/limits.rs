@@ -167,7 +167,7 @@ pub const PAGE_REST_BYTES_MAX: usize = 2 << 20;
 /// Tries of one URL, the first included.
 pub const TRIES_MAX: u8 = 3;
 /// Tries of one URL while the proxy fails, the first included; with the waits between them about half an hour.
-pub const PROXY_TRIES_MAX: u8 = 12;
+pub const PROXY_TRIES_MAX: u8 = 60;
 /// First wait before a retry, milliseconds; doubled each time.
 pub const RETRY_WAIT_MS: u64 = 2_000;
 /// Longest Retry-After that is honoured, seconds.

@@ -17,6 +17,8 @@ const HOST_FAILURES_MAX: u16 = 8;
 const SOFT_FAILURES_MAX: u16 = 3;
 /// Doublings of the wait at most (2 s, 4 s, ... about 4 minutes).
 const WAIT_DOUBLINGS_MAX: u16 = 7;
+/// The same while the proxy fails (2 s, ... 32 s): all hosts wait for one, and none of them is to be spared.
+const PROXY_DOUBLINGS_MAX: u16 = 4;
 
 /// What a status code says about trying again.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,8 +51,12 @@ fn tries_max(outcome: Outcome) -> u8 {
     }
 }
 
-fn wait(failures: u16) -> Tick {
-    let doublings = failures.saturating_sub(1).min(WAIT_DOUBLINGS_MAX);
+fn wait(failures: u16, outcome: Outcome) -> Tick {
+    let most = match outcome {
+        Outcome::ProxyFailed => PROXY_DOUBLINGS_MAX,
+        _ => WAIT_DOUBLINGS_MAX,
+    };
+    let doublings = failures.saturating_sub(1).min(most);
     (RETRY_WAIT_MS << doublings) * MILLISECOND
 }
 
@@ -122,7 +128,7 @@ impl Frontier {
         let live = &mut self.live[host as usize];
         live.job_tries += 1;
         if live.job_tries < tries_max(outcome) {
-            let wait = wait(u16::from(live.job_tries));
+            let wait = wait(u16::from(live.job_tries), outcome);
             self.hosts.edit(host).next_at = now + wait;
             return;
         }
@@ -358,7 +364,7 @@ impl Frontier {
         let rest = advice == Advice::BackOff || record.failures >= SOFT_FAILURES_MAX || alone;
         if rest {
             let asked = u64::from(page.facts.retry_after_s).min(RETRY_AFTER_MAX_S) * SECOND;
-            let until = now + wait(record.failures).max(asked);
+            let until = now + wait(record.failures, page.outcome).max(asked);
             record.next_at = record.next_at.max(until);
         }
         let blamed = !page.outcome.has_response() && page.outcome != Outcome::ProxyFailed;
