@@ -65,6 +65,7 @@ fn settings() -> Settings {
         sync: MILLISECOND,
         stall: 0,
         delta_slots: 256,
+        proxy_fails: false,
         segment_bytes: 12_000,
         sizes: Sizes {
             seen: sizes(),

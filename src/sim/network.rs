@@ -73,6 +73,7 @@ pub struct Network {
     pages: u64,
     links: u64,
     body: u64,
+    proxy_fails: bool,
     /// Look-ups and robots.txt requests answered, by host.
     asked: Vec<(u64, u64)>,
     /// All requests, in order.
@@ -93,6 +94,7 @@ impl Network {
             pages: settings.pages,
             links: settings.links,
             body: settings.body,
+            proxy_fails: settings.proxy_fails,
             asked: vec![(0, 0); (settings.hosts + STRANGERS) as usize],
             log: Vec::new(),
         }
@@ -229,7 +231,9 @@ impl Network {
             page.address = Some(SocketAddr::new(page.addresses.remove(0), port));
         }
         match self.plan(host, number) {
-            Plan::Closes(1) if tries == 0 && host % 2 == 1 => page.outcome = Outcome::ProxyFailed,
+            Plan::Closes(1) if tries == 0 && self.proxy_fails => {
+                page.outcome = Outcome::ProxyFailed;
+            }
             Plan::Closes(times) if tries < times => page.outcome = Outcome::ClosedEarly,
             Plan::Overloaded(times) if tries < times => {
                 let wait = 1 + self.seed.apart(number).below(20);

@@ -27,6 +27,8 @@ pub struct Settings {
     pub stall: u64,
     /// Most deltas on their way to the checkpointer.
     pub delta_slots: usize,
+    /// What closes early once is a proxy that fails.
+    pub proxy_fails: bool,
     /// Segment size at which the store opens the next one, bytes.
     pub segment_bytes: u64,
     /// Files of the logs.
@@ -88,6 +90,7 @@ impl Settings {
             sync,
             stall: [0, 0, 2, 3, 8][dice.below(5) as usize],
             delta_slots: [3, 16, 256][dice.below(3) as usize],
+            proxy_fails: dice.apart(4).one_in(2),
             segment_bytes,
             sizes,
             stop: [0, 4, 12][dice.below(3) as usize],
