@@ -43,6 +43,7 @@ pub mod seen;
 #[cfg(test)]
 mod tests;
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
@@ -219,7 +220,7 @@ pub struct Frontier {
 impl Frontier {
     /// An empty frontier.
     pub fn new(config: &Config, identity: &CrawlIdentity) -> Result<Self> {
-        let seen_bytes = usize::try_from(config.memory / 5).unwrap_or(usize::MAX);
+        let seen_bytes = Budget::of(config.memory).seen();
         Ok(Self {
             policy: Policy::new(config)?,
             fingerprinter: Fingerprinter::new(&identity.key),
@@ -229,7 +230,10 @@ impl Frontier {
             queues: Pool::default(),
             schedule: Schedule::default(),
             ledger: Ledger::default(),
-            pool: PagePool::new(config.concurrency),
+            pool: PagePool::new(
+                config.concurrency,
+                Budget::of(config.memory).pages_at_rest(),
+            ),
             journal: Journal::default(),
             counters: Counters::default(),
             mimes: HashMap::new(),

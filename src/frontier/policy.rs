@@ -3,6 +3,7 @@
 //! Deliberately absent: robots.txt (known only once a host's turn has come, see [`super::dispatch`]) and addresses.
 
 use super::counters::{Dropped, Excluded};
+use crate::budget::Budget;
 use crate::config::{Config, Robots, Scope};
 use crate::error::{Error, Result};
 use crate::event::LinkKind;
@@ -92,7 +93,7 @@ impl Policy {
             ip_delay: config.ip_delay,
             per_host: config.per_host.max(1),
             max_pages: config.max_pages.unwrap_or(u64::MAX),
-            queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
+            queue_bytes_max: Budget::of(config.memory).queues(),
             addresses: addresses(config),
         })
     }
