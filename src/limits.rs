@@ -142,12 +142,14 @@ pub const CONCURRENCY_DEFAULT: usize = 1_024;
 /// Upper bound of `--concurrency`.
 pub const CONCURRENCY_MAX: usize = 1 << 16;
 /// One in so many credits is kept for hosts that answer promptly: hosts that drip, or have not shown themselves yet, hold
-/// the others at most, however many hosts they are.
+/// the others at most, however many hosts they are. Of what they leave one in so many is kept for hosts that come later.
 pub const CREDITS_KEPT_ONE_IN: usize = 4;
+/// Share of the credits, one in so many, beyond which hosts that were slow get no further ones.
+pub const CREDITS_SLOW_ONE_IN: usize = 2;
 /// Prompt answers in a row after which a host is no longer on trial: robots.txt and a page.
 pub const TRIAL_ANSWERS: u8 = 2;
-/// Longest answer, from the start of its fetch to its end, that is a prompt one, milliseconds. A longer one puts the host
-/// on trial again.
+/// Longest answer, from the start of its fetch to its end, that is a prompt one, milliseconds. A longer one makes the host
+/// a slow one until it has passed the trial again.
 pub const PROMPT_MS: u64 = 5_000;
 /// Most buffer bytes that the pages at rest keep, less where `--memory` is small; beyond it buffers are given back to the
 /// allocator.

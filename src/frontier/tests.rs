@@ -1,6 +1,7 @@
 //! The frontier against its naive twin, through cuts and restores, and in the cases the twin does not cover.
 
 mod addresses;
+mod pace;
 
 use super::naive::{Naive, PlainLink, origin};
 use super::*;
