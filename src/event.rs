@@ -70,6 +70,23 @@ impl LinkKind {
     }
 }
 
+/// What is known of how soon a host answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Pace {
+    /// Promptly, of late.
+    #[default]
+    Prompt,
+    /// Too little to tell.
+    New,
+    /// Slowly, the last time that it did not answer promptly.
+    Slow,
+}
+
+impl Pace {
+    /// All of them.
+    pub const ALL: [Pace; 3] = [Self::Prompt, Self::New, Self::Slow];
+}
+
 /// How a fetch ended. Exactly one per URL, counted by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, PartialOrd, Ord)]
 #[repr(u8)]
@@ -351,8 +368,8 @@ pub struct Page {
     pub redirects: u8,
     /// Tries before this one.
     pub tries: u8,
-    /// Its credit is one of those for hosts on trial.
-    pub on_trial: bool,
+    /// What was known of its host's pace when it was ordered; its credit is one of those for such hosts.
+    pub pace: Pace,
     /// The checked address to connect to; where that failed and another of `addresses` was tried, that one.
     pub address: Option<SocketAddr>,
 

@@ -22,6 +22,7 @@
 //! Modules depend one way: limits, event, time, error ← protocol ← frontier, parse, store ← ring ← fetch, checkpoint,
 //! telemetry ← engine ← main.
 
+pub mod budget;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

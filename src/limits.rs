@@ -51,9 +51,10 @@ pub const BODY_BYTES_DEFAULT: usize = 16 << 20;
 pub const DECODED_RATIO_MAX: usize = 100;
 /// Decoded bytes that are always allowed, whatever the ratio.
 pub const DECODED_FREE_BYTES: usize = 1 << 20;
-/// Decoded bytes at most, whatever the ratio.
+/// Decoded bytes at most, whatever the ratio, and bytes of text made UTF-8; less where `--memory` is small
+/// ([`crate::budget::Budget::decoded`]).
 pub const DECODED_BYTES_MAX: usize = 64 << 20;
-/// Bytes of each of its two scratch buffers that a decoder at rest keeps; more is given back before the next body.
+/// Bytes of each of its three scratch buffers that a parser keeps between pages; one that is larger is given back.
 pub const DECODE_REST_BYTES_MAX: usize = 8 << 20;
 /// Stacked content codings that are undone (RFC 9110 8.4 allows any number).
 pub const CODINGS_MAX: usize = 2;
@@ -150,17 +151,40 @@ pub const CONCURRENCY_DEFAULT: usize = 1_024;
 /// Upper bound of `--concurrency`.
 pub const CONCURRENCY_MAX: usize = 1 << 16;
 /// One in so many credits is kept for hosts that answer promptly: hosts that drip, or have not shown themselves yet, hold
-/// the others at most, however many hosts they are.
+/// the others at most, however many hosts they are. Of what they leave one in so many is kept for hosts that come later.
 pub const CREDITS_KEPT_ONE_IN: usize = 4;
+/// Share of the credits, one in so many, beyond which hosts that were slow get no further ones.
+pub const CREDITS_SLOW_ONE_IN: usize = 2;
 /// Prompt answers in a row after which a host is no longer on trial: robots.txt and a page.
 pub const TRIAL_ANSWERS: u8 = 2;
-/// Longest answer, from the start of its fetch to its end, that is a prompt one, milliseconds. A longer one puts the host
-/// on trial again.
+/// Longest answer, from the start of its fetch to its end, that is a prompt one, milliseconds. A longer one makes the host
+/// a slow one until it has passed the trial again.
 pub const PROMPT_MS: u64 = 5_000;
-/// Most buffer bytes that the pages at rest keep; beyond it buffers are given back to the allocator.
+/// Most buffer bytes that the pages at rest keep, less where `--memory` is small; beyond it buffers are given back to the
+/// allocator.
 pub const PAGE_POOL_BYTES_MAX: usize = 512 << 20;
 /// Buffer bytes that one page at rest keeps at most.
 pub const PAGE_REST_BYTES_MAX: usize = 2 << 20;
+
+// --- shares of `--memory`; see [`crate::budget`]
+
+/// Queued URLs, percent.
+pub const QUEUES_PERCENT: u64 = 40;
+/// The table of known URLs, percent.
+pub const SEEN_PERCENT: u64 = 20;
+/// Scratch of all parsers, percent.
+pub const DECODED_PERCENT: u64 = 12;
+/// Buffers of pages, on their way and at rest, percent.
+pub const PAGES_PERCENT: u64 = 18;
+/// Buffers of pages at rest, percent.
+pub const PAGES_REST_PERCENT: u64 = 6;
+/// Buffer bytes that every page on its way may have beside its share: the first read, and a record of it.
+pub const PAGE_FREE_BYTES: usize = 96 << 10;
+/// Bytes beside `--memory`: the program, its stacks and rings, windows of the checkpointer.
+pub const BESIDE_BYTES: usize = 64 << 20;
+/// Bytes beside `--memory` for each parser, unless `--max-body` is above its default: windows of Brotli (16 MiB) and zstd
+/// (8 MiB and a block each way), and a record while it is made.
+pub const BESIDE_PARSER_BYTES: usize = 64 << 20;
 
 // --- retries, hosts and addresses
 
@@ -393,6 +417,11 @@ pub const WEB_DRAIN_MS: u64 = 1_000;
 
 const _: () = assert!(HEADROOM_BYTES > URL_BYTES_MAX + 1_024);
 const _: () = assert!(DECODED_BYTES_MAX >= BODY_BYTES_DEFAULT);
+const _: () = assert!(QUEUES_PERCENT + SEEN_PERCENT + DECODED_PERCENT + PAGES_PERCENT <= 90);
+const _: () = assert!(
+    PAGES_REST_PERCENT < PAGES_PERCENT && PAGE_FREE_BYTES >= 2 * (READ_ROOM_BYTES + HEADROOM_BYTES)
+);
+const _: () = assert!(BESIDE_PARSER_BYTES >= (16 << 20) + (9 << 20) + 2 * BODY_BYTES_DEFAULT);
 const _: () = assert!(URL_BYTES_MAX < u16::MAX as usize);
 const _: () = assert!(LEASE_MS >= 4 * LEASE_RENEW_MS && LEASE_MS >= 3 * LEASE_STEP_MS);
 const _: () = assert!(LEASE_STEP_MS > LEASE_RENEW_MS && LEASE_STEP_MS > STANDBY_POLL_MS);

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Modules by rank; each may use those of the ranks above its own line. The first rank may use itself.
 const RANKS: [&[&str]; 8] = [
-    &["limits", "event", "time", "error", "disk", "config"],
+    &[
+        "limits", "budget", "event", "time", "error", "disk", "config",
+    ],
     &["protocol"],
     &["frontier", "parse", "store"],
     &["ring"],

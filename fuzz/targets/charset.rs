@@ -4,6 +4,9 @@
 
 use cyclosa::protocol::charset;
 
+/// Bytes of text at most.
+const MOST: usize = 1 << 10;
+
 /// Runs one input.
 pub fn run(data: &[u8]) {
     let end = data.iter().position(|b| *b == b'\n');
@@ -12,8 +15,9 @@ pub fn run(data: &[u8]) {
     let again = charset::encoding_of(body, content_type);
     assert_eq!(encoding, again);
     let mut scratch = String::new();
-    let text = charset::to_utf8(body, encoding, &mut scratch);
+    let (text, whole) = charset::to_utf8(body, encoding, &mut scratch, MOST);
     assert!(text.len() <= body.len() * 3, "at most three bytes for one");
+    assert!(whole || text.len() <= MOST, "and no more than asked for");
     if encoding != encoding_rs::UTF_8 {
         assert!(std::str::from_utf8(text).is_ok(), "{}", encoding.name());
     }

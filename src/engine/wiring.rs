@@ -12,6 +12,7 @@ use super::open::Opened;
 use super::placement::{Placement, StageRole};
 use super::stages::{FetchStage, ParseStage, StoreStage};
 use super::worker::{Stage, Watch, Wired, Worker};
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Page;
@@ -285,11 +286,13 @@ impl Builder<'_> {
     }
 
     fn parse(&mut self, n: usize, opened: &Opened, rings: &mut Rings) -> Result<ParseStage> {
+        let parsers = rings.pages.len();
         let pages = rings.pages[n].1.take().expect("one parser a ring");
         Ok(ParseStage {
             parser: Parser::new(&opened.identity, self.config.assets)
-                .map(|parser| parser.with_sitemaps(self.config.sitemaps))
-                .map_err(system("a parser"))?,
+                .map_err(system("a parser"))?
+                .with_sitemaps(self.config.sitemaps)
+                .decoding_up_to(Budget::of(self.config.memory).decoded(parsers)),
             backlog: pages.gauge(),
             pages,
             findings: rings.findings[n].0.take().expect("one parser a ring"),

@@ -6,7 +6,8 @@ use super::queue::Queued;
 use super::{Ending, Frontier, MIMES_MAX, RobotsDetour};
 use crate::event::{Commit, HostId, Job, LinkKind, Outcome, Page};
 use crate::limits::{
-    PROMPT_MS, PROXY_TRIES_MAX, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX, TRIES_MAX,
+    PROMPT_MS, PROXY_TRIES_MAX, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX,
+    TRIAL_ANSWERS, TRIES_MAX,
 };
 use crate::protocol::robots::Rules;
 use crate::time::{MILLISECOND, SECOND, Tick};
@@ -77,18 +78,20 @@ impl Frontier {
         }
     }
 
-    /// Puts a host that kept a credit for long on trial; robots.txt and a page that came promptly end it.
+    /// Keeps in mind whether a host kept a credit for long; robots.txt and a page that came promptly end that.
     fn note_pace(&mut self, page: &Page, now: Tick) {
         let clocks = &page.clocks;
         let took = match clocks.done {
             0 => now.saturating_sub(clocks.ordered),
             done => done.saturating_sub(clocks.started),
         };
-        let prompt_answers = &mut self.live[page.host as usize].prompt_answers;
+        let live = &mut self.live[page.host as usize];
         if took > PROMPT_MS * MILLISECOND {
-            *prompt_answers = 0;
+            live.prompt_answers = 0;
+            live.was_slow = true;
         } else if page.outcome.has_response() {
-            *prompt_answers = prompt_answers.saturating_add(1);
+            live.prompt_answers = live.prompt_answers.saturating_add(1);
+            live.was_slow &= live.prompt_answers < TRIAL_ANSWERS;
         }
     }
 
@@ -254,8 +257,8 @@ impl Frontier {
     pub(super) fn advance_detours(&mut self, now: Tick) {
         let waiting: Vec<HostId> = self.detours.keys().copied().collect();
         for host in waiting {
-            if !self.pool.has(true) {
-                return;
+            if !self.pool.has(self.pace(host)) {
+                continue;
             }
             let target = self.detours[&host].target;
             if self.has_address(target, now) || self.is_left_to_proxy(target) {
@@ -294,7 +297,7 @@ impl Frontier {
     }
 
     fn order_detour(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take(true) else {
+        let Some(mut page) = self.pool.take(self.pace(host), now) else {
             return;
         };
         let detour = self.detours.remove(&host).expect("the caller found it");

@@ -6,7 +6,7 @@ use super::log::Record;
 use super::queue::Queued;
 use super::schedule::Place;
 use super::{Ending, Frontier, InFlight};
-use crate::event::{HostId, Job, LinkKind, Page};
+use crate::event::{HostId, Job, LinkKind, Pace, Page};
 use crate::limits::{ADDRESS_TTL_MAX_S, ADDRESS_TTL_MIN_S, ADDRESSES_MAX, ADDRESSES_TRIED_MAX};
 use crate::protocol::address::name_is_private;
 use crate::protocol::url;
@@ -33,13 +33,14 @@ impl Frontier {
         if !self.stopped && !self.detours.is_empty() {
             self.advance_detours(now);
         }
+        self.pool.age(now);
         let mut looked = 0;
-        while looked < HOSTS_PER_TURN && !self.stopped && self.pool.has(false) {
+        while looked < HOSTS_PER_TURN && !self.stopped && self.pool.has(Pace::Prompt) {
             let on_the_way = self.counters.pages + self.counters.in_flight;
             if on_the_way >= self.policy.max_pages {
                 break;
             }
-            let Some(host) = self.schedule.next_ready(self.pool.has(true)) else {
+            let Some(host) = self.schedule.next_ready(|pace| self.pool.has(pace)) else {
                 break;
             };
             looked += 1;
@@ -171,7 +172,7 @@ impl Frontier {
     }
 
     pub(super) fn order_resolve(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
+        let Some(mut page) = self.pool.take(self.pace(host), now) else {
             return;
         };
         page.job = Job::Resolve;
@@ -181,7 +182,7 @@ impl Frontier {
 
     /// Orders a host's robots.txt from its own address.
     fn order_robots(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
+        let Some(mut page) = self.pool.take(self.pace(host), now) else {
             return;
         };
         page.job = Job::Robots;
@@ -245,7 +246,7 @@ impl Frontier {
 
     /// Orders the first URL of the queue that robots.txt allows.
     fn order_url(&mut self, host: HostId, now: Tick) {
-        let Some(mut page) = self.pool.take(self.is_on_trial(host)) else {
+        let Some(mut page) = self.pool.take(self.pace(host), now) else {
             return;
         };
         let mut item = std::mem::take(&mut self.popped);

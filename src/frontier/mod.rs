@@ -44,9 +44,10 @@ pub mod seen;
 #[cfg(test)]
 mod tests;
 
+use crate::budget::Budget;
 use crate::config::Config;
 use crate::error::Result;
-use crate::event::{Commit, CrawlIdentity, Delta, HostId, Page};
+use crate::event::{Commit, CrawlIdentity, Delta, HostId, Pace, Page};
 use crate::limits::TRIAL_ANSWERS;
 use crate::protocol::robots::Rules;
 use crate::protocol::url::Fingerprinter;
@@ -79,6 +80,8 @@ struct Live {
     job_tries: u8,
     /// Prompt answers in a row.
     prompt_answers: u8,
+    /// The last answer that was not prompt has not been made good by [`TRIAL_ANSWERS`] that were.
+    was_slow: bool,
     /// When the host's turn for its address comes; 0: not asked.
     ip_turn: Tick,
     /// Checked addresses, the one to use first in front.
@@ -226,7 +229,7 @@ pub struct Frontier {
 impl Frontier {
     /// An empty frontier.
     pub fn new(config: &Config, identity: &CrawlIdentity) -> Result<Self> {
-        let seen_bytes = usize::try_from(config.memory / 5).unwrap_or(usize::MAX);
+        let seen_bytes = Budget::of(config.memory).seen();
         Ok(Self {
             policy: Policy::new(config)?,
             fingerprinter: Fingerprinter::new(&identity.key),
@@ -237,7 +240,10 @@ impl Frontier {
             queues: Pool::default(),
             schedule: Schedule::default(),
             ledger: Ledger::default(),
-            pool: PagePool::new(config.concurrency),
+            pool: PagePool::new(
+                config.concurrency,
+                Budget::of(config.memory).pages_at_rest(),
+            ),
             journal: Journal::default(),
             counters: Counters::default(),
             mimes: HashMap::new(),
@@ -345,14 +351,16 @@ impl Frontier {
             away: self.pool.away(),
             credits: self.pool.left(),
             proxy_fails: self.proxy_fails,
-            may_order: self.schedule.has_ready(self.pool.has(true)) && self.pool.has(false),
+            may_order: self.schedule.has_ready(|pace| self.pool.has(pace)),
             bytes: self.seen.bytes() + self.queues.bytes_used() + self.hosts.bytes(),
         }
     }
 
-    /// When a waiting host is due next.
+    /// When a waiting host is due next, or one that is ready may get a credit.
     pub fn next_tick(&self) -> Option<Tick> {
-        self.schedule.next_tick()
+        let aged = self.pool.next_aging();
+        let aged = aged.filter(|_| self.schedule.ready_len() > 0);
+        self.schedule.next_tick().into_iter().chain(aged).min()
     }
 
     /// Buckets of the seen table that should be allocated elsewhere, if any.
@@ -372,7 +380,7 @@ impl Frontier {
 
     /// Puts a host where it belongs: nowhere, among the ready, or among the waiting.
     fn wake(&mut self, host: HostId, now: Tick) {
-        let on_trial = self.is_on_trial(host);
+        let pace = self.pace(host);
         let live = &mut self.live[host as usize];
         if live.place != Place::Nowhere
             || live.job
@@ -384,16 +392,21 @@ impl Frontier {
         let at = self.hosts.get(host).next_at.max(live.ip_turn);
         if at <= now {
             live.place = Place::Ready;
-            self.schedule.ready(host, on_trial);
+            self.schedule.ready(host, pace, !live.addresses.is_empty());
         } else {
             live.place = Place::Waiting;
             self.schedule.wait(host, at);
         }
     }
 
-    /// Whether a host has yet to show that it answers promptly.
-    fn is_on_trial(&self, host: HostId) -> bool {
-        self.live[host as usize].prompt_answers < TRIAL_ANSWERS
+    /// What is known of how soon a host answers.
+    fn pace(&self, host: HostId) -> Pace {
+        let live = &self.live[host as usize];
+        match live.prompt_answers {
+            TRIAL_ANSWERS.. => Pace::Prompt,
+            _ if live.was_slow => Pace::Slow,
+            _ => Pace::New,
+        }
     }
 
     /// The host of an origin, added if need be; `None` where the table of hosts is full, or (but for `seed`s) its domain

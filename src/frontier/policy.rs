@@ -3,6 +3,7 @@
 //! Deliberately absent: robots.txt (known only once a host's turn has come, see [`super::dispatch`]) and addresses.
 
 use super::counters::{Dropped, Excluded};
+use crate::budget::Budget;
 use crate::config::{Config, Robots, Scope};
 use crate::error::{Error, Result};
 use crate::event::LinkKind;
@@ -98,7 +99,7 @@ impl Policy {
             hosts_per_domain: config.hosts_per_domain,
             max_pages: config.max_pages.unwrap_or(u64::MAX),
             names_by_proxy: config.proxy.as_ref().is_some_and(|p| p.names),
-            queue_bytes_max: usize::try_from(config.memory / 5 * 2).unwrap_or(usize::MAX),
+            queue_bytes_max: Budget::of(config.memory).queues(),
             addresses: addresses(config),
         })
     }

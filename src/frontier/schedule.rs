@@ -1,13 +1,17 @@
-//! Which host is next: two rings of hosts that may be fetched from now, and a heap of those that must wait.
+//! Which host is next: rings of hosts that may be fetched from now, one for each [`Pace`], and a heap of those that must
+//! wait.
 //!
-//! Hosts on trial, which have not answered promptly yet or lately did not, have a ring of their own: where they hold all
-//! the credits that they may, the others pass them. As long as both may be fetched from, the rings take turns.
+//! Where hosts of one pace hold all the credits that they may, the others pass them; as long as several may be fetched
+//! from, the rings take turns. New hosts leave from both ends in turn: one that was just found does not wait behind
+//! thousands that nothing is known of, and these get their turns all the same. Those that have an address go before: they
+//! are no more than have had a turn, so the way of a new host to its first page has one wait.
 //!
 //! What must hold: a host is at one place at a time; hosts that become ready at the same tick leave in the order of
-//! their numbers, within their ring; growing copies nothing ([`Chunked`]); derived state, rebuilt at a restore.
+//! their numbers, within their ring, new ones apart; growing copies nothing ([`Chunked`]); derived state, rebuilt at a
+//! restore.
 
 use super::chunked::Chunked;
-use crate::event::HostId;
+use crate::event::{HostId, Pace};
 use crate::time::Tick;
 use std::collections::VecDeque;
 
@@ -41,10 +45,14 @@ struct Ring {
 /// Ready rings and timer heap.
 #[derive(Default)]
 pub struct Schedule {
-    prompt: Ring,
-    on_trial: Ring,
-    /// Whose turn it is where both rings may go.
-    trial_turn: bool,
+    /// By [`Pace`].
+    rings: [Ring; Pace::ALL.len()],
+    /// New hosts that have an address.
+    begun: Ring,
+    /// The ring whose turn it is.
+    turn: usize,
+    /// The last new host was the first of its ring, not the last.
+    oldest_went: bool,
     /// A heap: no element is larger than its children.
     waiting: Chunked<(Tick, HostId)>,
 }
@@ -71,14 +79,24 @@ impl Ring {
         self.len -= usize::from(host.is_some());
         host
     }
+
+    fn pop_last(&mut self) -> Option<HostId> {
+        let block = self.blocks.back_mut()?;
+        let host = block.pop_back();
+        if block.is_empty() && self.blocks.len() > 1 {
+            self.spare = self.blocks.pop_back().unwrap_or_default();
+        }
+        self.len -= usize::from(host.is_some());
+        host
+    }
 }
 
 impl Schedule {
-    /// Appends a host to its ready ring.
-    pub fn ready(&mut self, host: HostId, on_trial: bool) {
-        match on_trial {
-            true => self.on_trial.push(host),
-            false => self.prompt.push(host),
+    /// Appends a host to its ready ring; `begun`: it has an address.
+    pub fn ready(&mut self, host: HostId, pace: Pace, begun: bool) {
+        match pace == Pace::New && begun {
+            true => self.begun.push(host),
+            false => self.rings[pace as usize].push(host),
         }
     }
 
@@ -96,17 +114,38 @@ impl Schedule {
         }
     }
 
-    /// The next ready host; one that is not on trial where those may not go.
-    pub fn next_ready(&mut self, trials_too: bool) -> Option<HostId> {
-        if !trials_too {
-            return self.prompt.pop();
+    /// The next ready host of a pace that `may` go.
+    pub fn next_ready(&mut self, may: impl Fn(Pace) -> bool) -> Option<HostId> {
+        for n in 0..Pace::ALL.len() {
+            let at = (self.turn + n) % Pace::ALL.len();
+            let pace = Pace::ALL[at];
+            if self.len_of(pace) == 0 || !may(pace) {
+                continue;
+            }
+            self.turn = at + 1;
+            return match pace {
+                Pace::New => self.next_new(),
+                Pace::Prompt | Pace::Slow => self.rings[at].pop(),
+            };
         }
-        self.trial_turn = !self.trial_turn;
-        let (first, then) = match self.trial_turn {
-            true => (&mut self.on_trial, &mut self.prompt),
-            false => (&mut self.prompt, &mut self.on_trial),
-        };
-        first.pop().or_else(|| then.pop())
+        None
+    }
+
+    fn next_new(&mut self) -> Option<HostId> {
+        if self.begun.len > 0 {
+            return self.begun.pop();
+        }
+        self.oldest_went = !self.oldest_went;
+        let ring = &mut self.rings[Pace::New as usize];
+        match self.oldest_went {
+            true => ring.pop(),
+            false => ring.pop_last(),
+        }
+    }
+
+    fn len_of(&self, pace: Pace) -> usize {
+        let begun = if pace == Pace::New { self.begun.len } else { 0 };
+        self.rings[pace as usize].len + begun
     }
 
     /// The next host whose time has come.
@@ -150,13 +189,15 @@ impl Schedule {
     }
 
     /// Whether [`Schedule::next_ready`] has a host.
-    pub fn has_ready(&self, trials_too: bool) -> bool {
-        self.prompt.len > 0 || trials_too && self.on_trial.len > 0
+    pub fn has_ready(&self, may: impl Fn(Pace) -> bool) -> bool {
+        Pace::ALL
+            .into_iter()
+            .any(|pace| self.len_of(pace) > 0 && may(pace))
     }
 
     /// Hosts in the ready rings.
     pub fn ready_len(&self) -> usize {
-        self.prompt.len + self.on_trial.len
+        self.rings.iter().map(|ring| ring.len).sum::<usize>() + self.begun.len
     }
 
     /// Hosts in the heap.
@@ -195,7 +236,7 @@ mod tests {
                     0 => {
                         s.wait(host, at);
                         heap.push(Reverse((at, host)));
-                        s.ready(host, false);
+                        s.ready(host, Pace::Slow, true);
                         ring.push_back(host);
                     }
                     1 => {
@@ -203,7 +244,7 @@ mod tests {
                         let want = due.then(|| heap.pop().map(|Reverse((_, h))| h)).flatten();
                         prop_assert_eq!(s.next_due(at), want);
                     }
-                    _ => prop_assert_eq!(s.next_ready(true), ring.pop_front()),
+                    _ => prop_assert_eq!(s.next_ready(|_| true), ring.pop_front()),
                 }
                 prop_assert_eq!((s.waiting_len(), s.ready_len()), (heap.len(), ring.len()));
                 prop_assert_eq!(s.next_tick(), heap.peek().map(|Reverse((t, _))| *t));
@@ -215,23 +256,41 @@ mod tests {
     fn the_ring_keeps_its_order_over_many_blocks() {
         let mut s = Schedule::default();
         let many = BLOCK as u32 * 3 + 7;
-        (0..many).for_each(|host| s.ready(host, true));
-        assert!((0..many).all(|host| s.next_ready(true) == Some(host)));
-        assert_eq!((s.next_ready(true), s.ready_len()), (None, 0));
+        (0..many).for_each(|host| s.ready(host, Pace::Prompt, true));
+        assert!((0..many).all(|host| s.next_ready(|_| true) == Some(host)));
+        assert_eq!((s.next_ready(|_| true), s.ready_len()), (None, 0));
     }
 
     #[test]
-    fn hosts_on_trial_take_turns_with_the_others_and_are_passed_where_they_must_wait() {
+    fn new_hosts_leave_from_both_ends_over_many_blocks() {
         let mut s = Schedule::default();
-        (0..4).for_each(|host| s.ready(host, true));
-        (4..7).for_each(|host| s.ready(host, false));
-        let both: Vec<_> = (0..2).filter_map(|_| s.next_ready(true)).collect();
-        assert_eq!(both, [0, 4]);
+        let many = BLOCK as u32 * 3 + 8;
+        (0..many).for_each(|host| s.ready(host, Pace::New, false));
+        for n in 0..many / 2 {
+            assert_eq!(s.next_ready(|_| true), Some(n));
+            assert_eq!(s.next_ready(|_| true), Some(many - 1 - n));
+        }
+        assert_eq!((s.next_ready(|_| true), s.ready_len()), (None, 0));
+        (1..4).for_each(|host| s.ready(host, Pace::New, host == 2));
+        let all: Vec<_> = std::iter::from_fn(|| s.next_ready(|_| true)).collect();
+        assert_eq!((all, s.ready_len()), (vec![2, 1, 3], 0));
+    }
+
+    #[test]
+    fn paces_take_turns_and_are_passed_where_they_must_wait() {
+        let mut s = Schedule::default();
+        (0..4).for_each(|host| s.ready(host, Pace::Slow, true));
+        (4..7).for_each(|host| s.ready(host, Pace::Prompt, true));
+        (7..9).for_each(|host| s.ready(host, Pace::New, false));
+        let all: Vec<_> = (0..4).filter_map(|_| s.next_ready(|_| true)).collect();
+        assert_eq!(all, [4, 7, 0, 5]);
+        let prompt = |pace| pace == Pace::Prompt;
         assert_eq!(
-            [s.next_ready(false), s.next_ready(false)],
-            [Some(5), Some(6)]
+            (s.next_ready(prompt), s.next_ready(prompt)),
+            (Some(6), None)
         );
-        assert_eq!((s.next_ready(false), s.ready_len()), (None, 3));
-        assert_eq!(s.next_ready(true), Some(1));
+        assert!(!s.has_ready(prompt) && s.has_ready(|pace| pace == Pace::New));
+        assert_eq!(s.next_ready(|pace| pace != Pace::New), Some(1));
+        assert_eq!(s.ready_len(), 3);
     }
 }

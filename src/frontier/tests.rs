@@ -2,6 +2,7 @@
 
 mod addresses;
 mod domains;
+mod pace;
 mod sitemaps;
 
 use super::naive::{Naive, PlainLink, origin};

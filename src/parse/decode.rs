@@ -1,7 +1,8 @@
 //! Undoes content codings (RFC 9110 8.4.1) for the parser.
 //!
 //! What must hold:
-//! * No input makes it write more than `cap(received)` bytes, nor keep more than [`DECODE_REST_BYTES_MAX`] afterwards.
+//! * No input makes it write more than `cap(received)` bytes into either of its two scratch buffers, nor keep more than
+//!   [`DECODE_REST_BYTES_MAX`] in them once it is told to [`rest`](Decoder::rest).
 //! * A body that is cut, corrupt or too large yields what came before the defect, so that its links are still found.
 //! * In the steady state nothing is allocated: contexts and both scratch buffers are reused.
 //!
@@ -11,6 +12,7 @@
 
 mod brotli;
 mod deflate;
+mod room;
 
 use crate::event::Coding;
 use crate::limits::{
@@ -20,6 +22,7 @@ use crate::limits::{
 use deflate::{deflate, gzip};
 use flate2::Decompress;
 use libdeflater::Decompressor;
+use room::Out;
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 
 /// Why a body was not decoded to its end.
@@ -27,7 +30,7 @@ use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, ResetDirective};
 pub enum Why {
     /// It grows beyond [`DECODED_RATIO_MAX`] times what was received.
     Ratio,
-    /// It grows beyond [`DECODED_BYTES_MAX`].
+    /// It grows beyond what this decoder takes, [`DECODED_BYTES_MAX`] at most.
     Size,
     /// The coded stream ends before its end mark.
     Ended,
@@ -74,60 +77,12 @@ impl<'a> Decoded<'a> {
     }
 }
 
-/// Bytes that a body of `received` bytes may become.
-fn cap(received: usize) -> usize {
+/// Bytes that a body of `received` bytes may become where none may become more than `most`.
+fn cap(received: usize, most: usize) -> usize {
     received
         .saturating_mul(DECODED_RATIO_MAX)
-        .clamp(DECODED_FREE_BYTES, DECODED_BYTES_MAX)
-}
-
-/// A scratch buffer that grows up to one byte beyond the limit, so that "exactly the limit" and "more" differ.
-///
-/// The room in it does not depend on what the buffer held before: how much a streaming decoder hands out of a damaged
-/// body depends on its room, and the same body must always give the same.
-struct Out<'b> {
-    buf: &'b mut Vec<u8>,
-    room: usize,
-    most: usize,
-}
-
-impl<'b> Out<'b> {
-    fn new(buf: &'b mut Vec<u8>, most: usize) -> Self {
-        Self { buf, room: 0, most }
-    }
-
-    /// The initialised room, from the start of the buffer.
-    fn slice(&mut self) -> &mut [u8] {
-        &mut self.buf[..self.room]
-    }
-
-    /// All there is at hand, for whoever takes all or nothing.
-    fn whole_slice(&mut self) -> &mut [u8] {
-        self.room = self.buf.len().min(self.most);
-        self.slice()
-    }
-
-    /// No room, as at first.
-    fn start_again(&mut self) {
-        self.room = 0;
-    }
-
-    /// Room for `n` bytes, as far as the limit allows.
-    fn want(&mut self, n: usize) {
-        self.room = n.max(4 << 10).min(self.most).max(self.room);
-        if self.buf.len() < self.room {
-            self.buf.resize(self.room, 0);
-        }
-    }
-
-    /// Doubles the room; `false` at the limit.
-    fn grow(&mut self) -> bool {
-        if self.room >= self.most {
-            return false;
-        }
-        self.want((self.room * 2).max(16 << 10));
-        true
-    }
+        .max(DECODED_FREE_BYTES)
+        .min(most)
 }
 
 /// Undoes content codings; one per parser.
@@ -136,6 +91,8 @@ pub struct Decoder {
     front: Vec<u8>,
     /// Room for the next one.
     back: Vec<u8>,
+    /// Bytes that a body becomes at most.
+    most: usize,
     whole: Decompressor,
     raw: Decompress,
     zlib: Decompress,
@@ -150,8 +107,13 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// A decoder without scratch; it grows with the first bodies.
+    /// A decoder without scratch, which grows with the first bodies; for bodies of up to [`DECODED_BYTES_MAX`].
     pub fn new() -> Self {
+        Self::up_to(DECODED_BYTES_MAX)
+    }
+
+    /// The same for bodies of up to `most` bytes.
+    pub fn up_to(most: usize) -> Self {
         let mut zstd = DCtx::create();
         // The value lies within what the library takes, so this cannot fail; were it to, the library's own limit of
         // 128 MiB would hold.
@@ -159,6 +121,7 @@ impl Decoder {
         Self {
             front: Vec::new(),
             back: Vec::new(),
+            most: most.min(DECODED_BYTES_MAX),
             whole: Decompressor::new(),
             raw: Decompress::new(false),
             zlib: Decompress::new(true),
@@ -170,6 +133,16 @@ impl Decoder {
     /// `body` without `codings`, which are given in the order they were applied. The result lies in `body` itself where
     /// there is nothing to undo, else in scratch that the next call overwrites.
     pub fn decode<'a>(&'a mut self, body: &'a [u8], codings: &[Coding]) -> Decoded<'a> {
+        self.decode_first(body, codings, self.most)
+    }
+
+    /// The same for who looks at the first `most` bytes only.
+    pub fn decode_first<'a>(
+        &'a mut self,
+        body: &'a [u8],
+        codings: &[Coding],
+        most: usize,
+    ) -> Decoded<'a> {
         let layers = codings.iter().filter(|c| **c != Coding::Identity);
         if layers.clone().count() > CODINGS_MAX || layers.clone().any(|c| *c == Coding::Unknown) {
             return Decoded::Failed(Why::Unknown);
@@ -177,13 +150,9 @@ impl Decoder {
         if body.is_empty() || layers.clone().next().is_none() {
             return Decoded::Whole(body);
         }
-        self.rest();
-        let cap = cap(body.len());
-        let limit = if cap == DECODED_BYTES_MAX {
-            Why::Size
-        } else {
-            Why::Ratio
-        };
+        let most = most.min(self.most);
+        let cap = cap(body.len(), most);
+        let limit = if cap == most { Why::Size } else { Why::Ratio };
         let mut defect = None;
         let mut decoded: Option<usize> = None;
         for coding in layers.rev() {
@@ -193,6 +162,8 @@ impl Decoder {
             std::mem::swap(&mut self.front, &mut self.back);
             decoded = Some(n.min(cap));
         }
+        // The layer before the last is of no use any more, and its reader may need as much for the text.
+        release(&mut self.back);
         let bytes = &self.front[..decoded.unwrap_or(0)];
         match defect {
             None => Decoded::Whole(bytes),
@@ -210,7 +181,7 @@ impl Decoder {
         cap: usize,
     ) -> (usize, Option<Why>) {
         let input = decoded.map_or(body, |n| &self.front[..n]);
-        let mut out = Out::new(&mut self.back, cap + 1);
+        let mut out = Out::new(&mut self.back, cap, self.most);
         match coding {
             Coding::Gzip => gzip(input, &mut out, &mut self.whole, &mut self.raw),
             Coding::Deflate => deflate(
@@ -230,13 +201,16 @@ impl Decoder {
     }
 
     /// Gives back what an unusually large body made grow.
-    fn rest(&mut self) {
-        for scratch in [&mut self.front, &mut self.back] {
-            if scratch.len() > DECODE_REST_BYTES_MAX {
-                scratch.truncate(DECODE_REST_BYTES_MAX);
-                scratch.shrink_to(DECODE_REST_BYTES_MAX);
-            }
-        }
+    pub fn rest(&mut self) {
+        release(&mut self.front);
+        release(&mut self.back);
+    }
+}
+
+/// Gives a scratch buffer back that was written beyond [`DECODE_REST_BYTES_MAX`]. Whole: the kernel has its pages at once.
+pub(super) fn release(scratch: &mut Vec<u8>) {
+    if scratch.len() > DECODE_REST_BYTES_MAX {
+        *scratch = Vec::new();
     }
 }
 
@@ -496,7 +470,7 @@ mod tests {
             (zlib(&zeros), Coding::Deflate),
             (zst(&zeros), Coding::Zstd),
         ] {
-            let most = cap(coded.len());
+            let most = cap(coded.len(), DECODED_BYTES_MAX);
             assert!(most < zeros.len());
             match decoder.decode(&coded, &[coding]) {
                 Decoded::Partial(bytes, Why::Ratio) => assert_eq!(bytes.len(), most, "{coding:?}"),
@@ -516,7 +490,7 @@ mod tests {
             decoder.decode(&liar, &[Coding::Gzip]),
             Decoded::Partial(b"small", Why::Corrupt)
         );
-        assert!(decoder.back.len().max(decoder.front.len()) <= cap(twice.len()).max(1 << 21) + 1);
+        assert!(decoder.back.len().max(decoder.front.len()) <= (1 << 21) + 1);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! * a page leaves with its record built (one zstd frame) wherever there is a response, and with its links wherever
 //!   there is markup that may be followed;
 //! * soft state only: a crash may lose a parser;
-//! * nothing is allocated per page once the buffers are warm; time is linear in the decoded bytes, which are bounded.
+//! * nothing is allocated per page once the buffers are warm; time is linear in the decoded bytes, which are bounded, and
+//!   what a large page took is given back when it is done.
 //!
 //! Deliberately absent: a DOM, scripts, and any decision about what is fetched.
 
@@ -14,7 +15,7 @@ pub mod record;
 
 use crate::config::{Assets, Sitemaps};
 use crate::event::{Coding, CrawlIdentity, Job, LinkKind, Page};
-use crate::limits::ROBOTS_BYTES_MAX;
+use crate::limits::{DECODE_REST_BYTES_MAX, DECODED_BYTES_MAX, ROBOTS_BYTES_MAX};
 use crate::protocol::html::{self, Found, Wanted};
 use crate::protocol::sniff::{self, Kind};
 use crate::protocol::url::{Base, Fingerprinter};
@@ -34,7 +35,10 @@ pub struct Parser {
     findings: Findings,
     found: Found,
     base: Base,
+    /// Text made UTF-8.
     scratch: String,
+    /// Bytes that a body, or its text, becomes at most.
+    most: usize,
     location: Vec<u8>,
 }
 
@@ -59,6 +63,7 @@ impl Parser {
             found: Found::default(),
             base,
             scratch: String::new(),
+            most: DECODED_BYTES_MAX,
             location: Vec::new(),
         })
     }
@@ -66,6 +71,13 @@ impl Parser {
     /// The same parser, which takes the sitemaps that robots.txt files name only where they are followed.
     pub fn with_sitemaps(mut self, sitemaps: Sitemaps) -> Self {
         self.sitemaps = sitemaps == Sitemaps::Follow;
+        self
+    }
+
+    /// The same, with less memory: bodies, and text made UTF-8, of up to `most` bytes; [`DECODED_BYTES_MAX`] at most.
+    pub fn decoding_up_to(mut self, most: usize) -> Self {
+        self.most = most.min(DECODED_BYTES_MAX);
+        self.decoder = Decoder::up_to(self.most);
         self
     }
 
@@ -106,7 +118,9 @@ impl Parser {
         let plain = if facts.coding_unknown {
             &[]
         } else {
-            self.decoder.decode(body, &facts.codings).bytes()
+            self.decoder
+                .decode_first(body, &facts.codings, ROBOTS_BYTES_MAX)
+                .bytes()
         };
         page.robots
             .extend_from_slice(&plain[..plain.len().min(ROBOTS_BYTES_MAX)]);
@@ -129,6 +143,11 @@ impl Parser {
         let buf = std::mem::take(&mut page.buf);
         self.links(page, &buf, kind);
         page.buf = buf;
+        self.decoder.rest();
+        // Beyond what it holds it was not written, or it would have been given back here before.
+        if self.scratch.len() > DECODE_REST_BYTES_MAX {
+            self.scratch = String::new();
+        }
     }
 
     fn links(&mut self, page: &mut Page, buf: &[u8], declared: Kind) {
@@ -146,7 +165,8 @@ impl Parser {
             return;
         }
         let encoding = charset::encoding_of(plain, facts.content_type.of(buf));
-        let text = charset::to_utf8(plain, encoding, &mut self.scratch);
+        let (text, whole) = charset::to_utf8(plain, encoding, &mut self.scratch, self.most);
+        page.decoding_ended |= !whole;
         let kind = match believed(declared, facts.nosniff, plain, text) {
             Kind::Other if list => Kind::List,
             kind => kind,

@@ -15,6 +15,10 @@ use encoding_rs::{
 
 /// Bytes that the prescan looks at (HTML Standard 13.2.3.2).
 const PRESCAN_BYTES: usize = 1_024;
+/// Room that a step of making UTF-8 asks for at least.
+const STEP_BYTES: usize = 64;
+/// Scratch beyond this is reserved whole, bytes.
+const WHOLE_BYTES: usize = 1 << 20;
 
 /// The encoding of `body`, whose Content-Type (may be empty) is `content_type`.
 pub fn encoding_of(body: &[u8], content_type: &[u8]) -> &'static Encoding {
@@ -36,28 +40,43 @@ pub fn encoding_of(body: &[u8], content_type: &[u8]) -> &'static Encoding {
 
 /// The text of `body` in UTF-8, without a byte order mark: a part of `body` where that is already so, else in `scratch`.
 ///
-/// `scratch` grows to what the text needs, at most three bytes for one of `body`.
+/// What grows beyond `most` bytes is cut there; the flag says that nothing was.
 pub fn to_utf8<'a>(
     body: &'a [u8],
     encoding: &'static Encoding,
     scratch: &'a mut String,
-) -> &'a [u8] {
+    most: usize,
+) -> (&'a [u8], bool) {
     let body = match Encoding::for_bom(body) {
         Some((marked, len)) if marked == encoding => &body[len..],
         _ => body,
     };
     if encoding == UTF_8 || is_ascii(body, encoding) {
-        return body;
+        return (body, true);
     }
     scratch.clear();
     let mut decoder = encoding.new_decoder_without_bom_handling();
     let mut rest = body;
     loop {
-        scratch.reserve(rest.len() + 64);
+        // One byte becomes three at most; text of one byte each is had at once.
+        let wanted = (scratch.len() + rest.len() + STEP_BYTES).max(2 * scratch.len());
+        let room = wanted.min(most.max(STEP_BYTES));
+        // Where it is much it is reserved whole, so that it is never moved: that would hold it twice.
+        let room = if room > WHOLE_BYTES { most } else { room };
+        scratch.reserve_exact(room - scratch.len());
         let (result, read, _) = decoder.decode_to_string(rest, scratch, true);
         rest = &rest[read..];
         if result == CoderResult::InputEmpty {
-            return scratch.as_bytes();
+            return (scratch.as_bytes(), true);
+        }
+        if scratch.len() + STEP_BYTES > most {
+            // Where the decoder stops depends on its steps; the same body must always give the same text.
+            let mut end = most.saturating_sub(STEP_BYTES);
+            while !scratch.is_char_boundary(end) {
+                end -= 1;
+            }
+            scratch.truncate(end);
+            return (scratch.as_bytes(), false);
         }
     }
 }
@@ -291,7 +310,7 @@ mod tests {
 
     fn utf8(body: &[u8], encoding: &'static Encoding) -> String {
         let mut scratch = String::new();
-        String::from_utf8_lossy(to_utf8(body, encoding, &mut scratch)).into_owned()
+        String::from_utf8_lossy(to_utf8(body, encoding, &mut scratch, 1 << 20).0).into_owned()
     }
 
     #[test]
@@ -332,11 +351,29 @@ mod tests {
     }
 
     #[test]
+    fn text_that_grows_is_cut_at_the_limit_whatever_the_scratch_was() {
+        let body = b"\xE9 caf\xE9 \x80".repeat(1_000_000);
+        let most = 2 << 20;
+        let mut fresh = String::new();
+        let (text, whole) = to_utf8(&body, WINDOWS_1252, &mut fresh, most);
+        assert!(!whole && text.len() <= most && text.len() + 2 * STEP_BYTES > most);
+        assert!(text.starts_with("é café €é café €".as_bytes()));
+        for before in [100, 3_000, 1 << 20] {
+            let mut used = String::with_capacity(before);
+            assert!(to_utf8(&body, WINDOWS_1252, &mut used, most).0 == text);
+            assert!(used.capacity() <= most);
+        }
+        let (some, whole) = to_utf8(&body[..10_000], WINDOWS_1252, &mut fresh, most);
+        assert!(whole && some.len() > 10_000);
+    }
+
+    #[test]
     fn text_is_borrowed_where_it_can_be() {
         let mut scratch = String::new();
         let body = b"\xEF\xBB\xBFabc \xFF";
-        assert_eq!(to_utf8(body, UTF_8, &mut scratch), b"abc \xFF");
-        assert_eq!(to_utf8(b"abc", SHIFT_JIS, &mut scratch), b"abc");
+        let most = 1 << 20;
+        assert_eq!(to_utf8(body, UTF_8, &mut scratch, most).0, b"abc \xFF");
+        assert_eq!(to_utf8(b"abc", SHIFT_JIS, &mut scratch, most).0, b"abc");
         assert_eq!(scratch.capacity(), 0);
         assert_eq!(utf8(b"\xFF\xFEa\0\x42\x04", UTF_16LE), "aт");
         assert_eq!(utf8(b"\x80 caf\xE9", WINDOWS_1252), "€ café");

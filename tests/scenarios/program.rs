@@ -136,21 +136,24 @@ pub struct UrlLine {
 }
 
 impl Crawl {
-    /// A crawl of `seeds` with the names below `.test` on loopback, without a pause if none is given; `more` are further arguments.
+    /// A crawl of `seeds` with the names below `.test` on loopback, without a pause and with 256 MiB if
+    /// none are given; `more` are further arguments.
     pub fn new(seeds: &[String], more: &[&str]) -> Self {
         let local = [
             "--allow-net",
             "127.0.0.0/8",
             "--resolve",
             "*.test:*:127.0.0.1",
-            "--memory",
-            "256MiB",
         ];
+        let memory: &[&str] = match more.contains(&"--memory") {
+            true => &[],
+            false => &["--memory", "256MiB"],
+        };
         let pause: &[&str] = match more.contains(&"--delay") {
             true => &[],
             false => &["--delay", "0s"],
         };
-        Self::bare(seeds, &[&local[..], pause, more].concat())
+        Self::bare(seeds, &[&local[..], memory, pause, more].concat())
     }
 
     /// A crawl of `seeds` with these arguments only.

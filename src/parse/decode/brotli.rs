@@ -10,7 +10,8 @@ use brotli_decompressor::{
 };
 use std::mem::take;
 
-use super::{Out, Why};
+use super::Why;
+use super::room::Out;
 
 /// Bytes of one kind of cell that are kept for the next body.
 const POOL_BYTES_MAX: usize = 4 << 20;

@@ -3,7 +3,8 @@
 //! What must hold: both ways give the same bytes for the same body; the streaming one is exact about where members end
 //! and what a cut body still yields. Deliberately absent: the header's name, comment and time.
 
-use super::{Out, Why};
+use super::Why;
+use super::room::Out;
 use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::{DecompressionError, Decompressor};
 

@@ -111,6 +111,11 @@ impl Pipe<'_> {
         false
     }
 
+    /// The server's own port.
+    fn port(&self) -> u16 {
+        self.stream.local_addr().map_or(0, |a| a.port())
+    }
+
     /// A whole response.
     fn answer(&mut self, status: &str, fields: &str, body: &[u8]) -> bool {
         let len = body.len();
