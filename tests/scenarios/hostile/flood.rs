@@ -18,16 +18,10 @@ fn flood(n: usize, link: fn(usize) -> String) -> (Crawl, Used) {
         let page = target
             .strip_prefix("/list/")
             .and_then(|p| p.parse::<usize>().ok());
-        let port = pipe
-            .stream
-            .local_addr()
-            .expect("its address")
-            .port()
-            .to_string();
         let links: String = match page {
             None => (0..pages).map(|p| format!("<a href=/list/{p}>")).collect(),
             Some(p) => (p * PER_PAGE..(p + 1) * PER_PAGE)
-                .map(|n| format!("<a href='{}'>", link(n).replace("PORT", &port)))
+                .map(|n| format!("<a href='{}'>", link(n)))
                 .collect(),
         };
         pipe.html(links.as_bytes())
@@ -86,8 +80,9 @@ fn urls_that_differ_in_a_suffix_or_in_bits_of_a_weak_hash_take_linear_time() {
 
 #[test]
 fn a_domain_of_200_000_names_takes_linear_time() {
+    // Names that lead nowhere, so that none of their pages comes before the lists.
     let crawl = linear("hosts below a wildcard", |n| {
-        format!("http://n{n}.wild.test:PORT/")
+        format!("http://n{n}.wild.invalid/")
     });
     assert_eq!(crawl.report()["hosts_known"], 1 + 4 * PER_PAGE);
 }
