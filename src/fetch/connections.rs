@@ -5,6 +5,8 @@
 //! * A token carries the generation of its slot, so an event for a connection that is gone finds nothing.
 //! * An order that finds no descriptor free waits, and is tried again when a connection has closed; it never spins.
 
+mod paused;
+
 use super::LaneSettings;
 use super::exchange::{Connection, Context, Flight, Received, Sent, State};
 use super::pool::Pool;
@@ -41,6 +43,10 @@ pub(super) struct Connections {
     again: Vec<Token>,
     /// Those whose turn it is.
     round: Vec<Token>,
+    /// Connections whose pages wait for memory; some may be gone.
+    paused: VecDeque<Token>,
+    /// The connection of the flight that has all the memory it needs; it may be gone.
+    favoured: Option<Token>,
     /// Flights without a descriptor, and until when they wait.
     starved: VecDeque<(Tick, Flight)>,
     /// A connection has closed since the last starved flight was tried.
@@ -64,6 +70,8 @@ impl Connections {
             fired: Vec::new(),
             again: Vec::new(),
             round: Vec::new(),
+            paused: VecDeque::new(),
+            favoured: None,
             starved: VecDeque::new(),
             freed: false,
             starved_try: 0,
@@ -78,7 +86,7 @@ impl Connections {
 
     /// Something is to be done when time has passed.
     pub fn is_timed(&self) -> bool {
-        !self.wheel.is_empty() || !self.starved.is_empty()
+        !self.wheel.is_empty() || !self.starved.is_empty() || !self.paused.is_empty()
     }
 
     /// Takes up an order to fetch.
@@ -166,6 +174,7 @@ impl Connections {
         }
         self.fired = fired;
         self.feed_starved(now);
+        self.feed_paused();
     }
 
     /// Ends all connections; their pages come back not done.
@@ -354,8 +363,11 @@ impl Connections {
                 self.set_state(id, Some(State::Reading));
             }
         }
-        if received == Received::Again {
-            self.again.push(self.token(id));
+        let token = self.token(id);
+        match received {
+            Received::Again => self.again.push(token),
+            Received::Short => self.pause(token),
+            _ => {}
         }
     }
 
@@ -464,7 +476,7 @@ impl Connections {
                 let came = flight.page.wire_bytes - flight.window_bytes;
                 let least = (u128::from(clocks.rate_min) * u128::from(clocks.rate_window)
                     / u128::from(SECOND)) as u64;
-                let slow = now >= flight.window_due && came < least;
+                let slow = now >= flight.window_due && came < least && !flight.paused;
                 if now >= flight.total_due || slow {
                     let outcome = match flight.reader.has_head() {
                         true => Outcome::CutTime,

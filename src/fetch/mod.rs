@@ -40,6 +40,7 @@ pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
 pub use trust::{Trust, read_authorities};
 
+use crate::budget::{Budget, PageShare};
 use crate::config::{Config, Credentials, FetchClocks, Roots};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
 use crate::time::Clock;
@@ -67,6 +68,8 @@ pub struct LaneSettings {
     pub trust: Trust,
     /// For the clock readings of single pages; a copy of the crawl's clock.
     pub clock: Clock,
+    /// What the buffers of all pages may hold; the same for all lanes.
+    pub pages: PageShare,
 }
 
 impl LaneSettings {
@@ -83,6 +86,7 @@ impl LaneSettings {
             cookies,
             trust,
             clock,
+            pages: PageShare::new(Budget::of(config.memory).pages()),
         }
     }
 }
@@ -100,6 +104,7 @@ impl Default for LaneSettings {
             cookies: None,
             trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),
+            pages: PageShare::new(usize::MAX),
         }
     }
 }
@@ -123,6 +128,8 @@ pub struct LaneLoad {
     pub resolving: usize,
     /// Orders waiting for a descriptor or a local port.
     pub starved: usize,
+    /// Answers that are not read on before other pages have given memory back.
+    pub paused: usize,
     /// Connections dialled so far.
     pub dialled: u64,
     /// Requests sent on kept connections so far.

@@ -33,7 +33,10 @@ fn flood(n: usize, link: fn(usize) -> String) -> (Crawl, Used) {
         pipe.html(links.as_bytes())
     });
     let most = (pages + 1).to_string();
+    // All of them are ordered before any link is known, so none but them is fetched whatever goes first.
     let bounds = [
+        "--per-host",
+        &most,
         "--quiet",
         "--robots",
         "ignore",
@@ -42,7 +45,12 @@ fn flood(n: usize, link: fn(usize) -> String) -> (Crawl, Used) {
         "--max-pages",
         &most,
     ];
-    let crawl = Crawl::new(&[server.url("a.test", "/")], &bounds);
+    let lists = (0..pages).map(|p| server.url("a.test", &format!("/list/{p}")));
+    let seeds: Vec<String> = [server.url("a.test", "/")]
+        .into_iter()
+        .chain(lists)
+        .collect();
+    let crawl = Crawl::new(&seeds, &bounds);
     let (_, used) = run(&crawl);
     (crawl, used)
 }
