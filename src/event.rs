@@ -8,6 +8,7 @@
 //!   group of fields and may read those of the stages before it.
 //! * All buffers of a page are reused; in the steady state none of them grows.
 
+use crate::budget::Holding;
 use crate::time::{Tick, Wall};
 use std::net::{IpAddr, SocketAddr};
 
@@ -385,6 +386,8 @@ pub struct Page {
     pub body_at: u32,
     /// Where the body ends; `buf` may be longer.
     pub body_end: u32,
+    /// What `buf`, and a record of the like, have of the share that all pages have; it stays with the buffer.
+    pub holding: Holding,
     /// What the head says.
     pub facts: Facts,
     /// When the answer came.
@@ -480,6 +483,7 @@ impl Page {
         keep(&mut self.url, &mut fresh.url);
         // Not cleared: its length is the room to receive into, and clearing would have it zeroed again for every page.
         std::mem::swap(&mut self.buf, &mut fresh.buf);
+        std::mem::swap(&mut self.holding, &mut fresh.holding);
         keep(&mut self.addresses, &mut fresh.addresses);
         keep(&mut self.links, &mut fresh.links);
         keep(&mut self.link_text, &mut fresh.link_text);
@@ -502,6 +506,7 @@ impl Page {
     /// Gives the large buffers back to the allocator.
     pub fn shrink(&mut self) {
         self.buf = Vec::new();
+        self.holding = Holding::default();
         self.links = Vec::new();
         self.link_text = Vec::new();
         self.record = Vec::new();

@@ -12,7 +12,7 @@ use super::open::Opened;
 use super::placement::{Placement, StageRole};
 use super::stages::{FetchStage, ParseStage, StoreStage};
 use super::worker::{Stage, Watch, Wired, Worker};
-use crate::budget::Budget;
+use crate::budget::{Budget, PageShare};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Page;
@@ -238,10 +238,12 @@ impl Builder<'_> {
         let resolver = Resolver::new(&self.config.resolve, &self.config.dns);
         let trust = Trust::new(self.config.roots, &self.config.authorities)?;
         let cookies = self.config.cookies.then(Cookies::default);
+        let pages = PageShare::new(Budget::of(self.config.memory).pages());
         (0..placement.lanes)
             .map(|_| {
                 let (trust, cookies) = (trust.clone(), cookies.clone());
-                let settings = LaneSettings::of(self.config, trust, cookies, self.clock);
+                let mut settings = LaneSettings::of(self.config, trust, cookies, self.clock);
+                settings.pages = pages.clone();
                 Lane::new(settings, resolver.clone()).map_err(system("a fetch lane"))
             })
             .collect()

@@ -6,6 +6,7 @@
 use super::LaneLoad;
 use super::tls::TlsClient;
 use super::transport::{Then, Transport, would_block};
+use crate::budget::PageShare;
 use crate::event::{Facts, HostId, Job, Outcome, Page};
 use crate::limits::{HEADROOM_BYTES, READ_ROOM_BYTES, READ_TURN_BYTES_MAX, ROBOTS_BYTES_MAX};
 use crate::protocol::http1::{Reader, RequestWriter, Step, Terms};
@@ -61,6 +62,10 @@ pub(super) struct Flight {
     pub reused: bool,
     /// This is the second try, on a fresh connection.
     pub redialled: bool,
+    /// It waits for memory, and no clock of its rate runs.
+    pub paused: bool,
+    /// It may have all the memory that it needs: one of a lane, so that the others' wait has an end.
+    pub favoured: bool,
     /// When the whole fetch has to be through.
     pub total_due: Tick,
     /// When the rate is measured next.
@@ -84,6 +89,7 @@ pub(super) struct Context {
     /// Time at the start of the turn.
     pub now: Tick,
     pub wall: Wall,
+    pub pages: PageShare,
     pub load: LaneLoad,
 }
 
@@ -107,6 +113,8 @@ pub(super) enum Received {
     Blocked,
     /// More is there, but others have their turn.
     Again,
+    /// The page needs a larger buffer than the share of all pages has left.
+    Short,
     /// The exchange has ended.
     Ended(Outcome),
 }
@@ -127,6 +135,8 @@ impl Flight {
             sent: 0,
             reused: false,
             redialled: false,
+            paused: false,
+            favoured: false,
             total_due: started.saturating_add(total),
             window_due: 0,
             window_bytes: 0,
@@ -154,8 +164,9 @@ impl Flight {
     }
 
     /// Makes sure that there is room to receive into: all that is known to come and a byte more if that is little,
-    /// else at least half of [`READ_ROOM_BYTES`]. Grows by doubling, never to more than body limit and one read.
-    fn make_room(&mut self, body_max: usize) {
+    /// else at least half of [`READ_ROOM_BYTES`]. Grows by doubling, never to more than body limit and one read; false where
+    /// the share of all pages does not have that.
+    fn make_room(&mut self, body_max: usize, pages: &PageShare) -> bool {
         let at = self.reader.fill_at();
         let buf = &mut self.page.buf;
         let free = buf.len().saturating_sub(at);
@@ -164,12 +175,20 @@ impl Flight {
             usize::try_from(n).unwrap_or(body_max).min(body_max) + 1
         });
         if free >= wanted.min(READ_ROOM_BYTES / 2) {
-            return;
+            return true;
         }
         let least = at + READ_ROOM_BYTES;
         let most = (self.reader.body_at() + body_max).max(at) + READ_ROOM_BYTES;
         let exact = at.saturating_add(wanted).max(least);
-        buf.resize((buf.len() * 2).clamp(least, most).min(exact), 0);
+        let room = (buf.len() * 2).clamp(least, most).min(exact);
+        if room > buf.len() {
+            if !self.page.holding.grow(room, pages, self.favoured) {
+                return false;
+            }
+            buf.reserve_exact(room - buf.len());
+            buf.resize(room, 0);
+        }
+        true
     }
 }
 
@@ -228,7 +247,9 @@ impl Connection {
         };
         let mut budget = READ_TURN_BYTES_MAX;
         loop {
-            flight.make_room(body_max);
+            if !flight.make_room(body_max, &context.pages) {
+                return Received::Short;
+            }
             let at = flight.reader.fill_at();
             let room = &mut flight.page.buf[at..];
             let scratch = &mut context.tls.scratch;

@@ -60,6 +60,7 @@ impl Lane {
             clock: settings.clock,
             now: 0,
             wall: 0,
+            pages: settings.pages.clone(),
             load: LaneLoad::default(),
         };
         let registry = poll.registry().try_clone()?;

@@ -43,6 +43,7 @@ pub use dns::{DnsLoad, Resolver};
 pub use lane::Lane;
 pub use trust::{Trust, read_authorities};
 
+use crate::budget::{Budget, PageShare};
 use crate::config::{Config, Credentials, FetchClocks, Proxy, Roots};
 use crate::limits::{BODY_BYTES_DEFAULT, IDLE_CONNECTIONS_MAX};
 use crate::time::Clock;
@@ -72,6 +73,8 @@ pub struct LaneSettings {
     pub trust: Trust,
     /// For the clock readings of single pages; a copy of the crawl's clock.
     pub clock: Clock,
+    /// What the buffers of all pages may hold; the same for all lanes.
+    pub pages: PageShare,
 }
 
 impl LaneSettings {
@@ -89,6 +92,7 @@ impl LaneSettings {
             proxy: config.proxy.clone(),
             trust,
             clock,
+            pages: PageShare::new(Budget::of(config.memory).pages()),
         }
     }
 }
@@ -107,6 +111,7 @@ impl Default for LaneSettings {
             proxy: None,
             trust: Trust::new(Roots::Webpki, &[]).expect("authorities are compiled in"),
             clock: Clock::starting_at(0),
+            pages: PageShare::new(usize::MAX),
         }
     }
 }
@@ -130,6 +135,8 @@ pub struct LaneLoad {
     pub resolving: usize,
     /// Orders waiting for a descriptor or a local port.
     pub starved: usize,
+    /// Answers that are not read on before other pages have given memory back.
+    pub paused: usize,
     /// Connections dialled so far.
     pub dialled: u64,
     /// Requests sent on kept connections so far.

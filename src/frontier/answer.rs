@@ -6,8 +6,8 @@ use super::queue::Queued;
 use super::{Ending, Frontier, MIMES_MAX, RobotsDetour};
 use crate::event::{Commit, HostId, Job, LinkKind, Outcome, Page};
 use crate::limits::{
-    PROMPT_MS, PROXY_TRIES_MAX, RETRY_AFTER_MAX_S, RETRY_WAIT_MS, ROBOTS_REDIRECTS_MAX,
-    TRIAL_ANSWERS, TRIES_MAX,
+    PAGE_REST_BYTES_MAX, PROMPT_MS, PROXY_TRIES_MAX, RETRY_AFTER_MAX_S, RETRY_WAIT_MS,
+    ROBOTS_REDIRECTS_MAX, TRIAL_ANSWERS, TRIES_MAX,
 };
 use crate::protocol::robots::Rules;
 use crate::time::{MILLISECOND, SECOND, Tick};
@@ -433,7 +433,11 @@ impl Frontier {
     }
 
     /// To the store where there is something to store, else back to the pool.
-    fn finish(&mut self, page: Box<Page>) {
+    fn finish(&mut self, mut page: Box<Page>) {
+        // The store may be long in coming to it, and needs no links.
+        if page.link_text.capacity() > PAGE_REST_BYTES_MAX {
+            (page.link_text, page.links) = (Vec::new(), Vec::new());
+        }
         if page.outcome.has_response() && !page.record.is_empty() {
             self.commits.push_back(Commit::Page(page));
         } else {

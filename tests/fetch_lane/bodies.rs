@@ -1,7 +1,8 @@
 //! Requests, bodies and their limits.
 
 use crate::server::{drip, hold, ok, request, serve, serve_and_close, serve_same};
-use crate::{Net, fetch, page};
+use crate::{Net, PATIENCE, fetch, page};
+use cyclosa::budget::PageShare;
 use cyclosa::event::Job;
 use cyclosa::event::Outcome;
 use cyclosa::limits::HEAD_BYTES_MAX;
@@ -62,6 +63,44 @@ fn a_chunked_body_is_put_together_whatever_the_pieces() {
         assert_eq!(page.body(), b"hello world");
         assert!(page.facts.chunked);
     }
+}
+
+#[test]
+fn large_bodies_wait_for_memory_and_come_whole() {
+    const PAGES: usize = 12;
+    let body: String = (0..100_000).map(|n| format!("{n:07}\n")).collect();
+    let small = ok("small");
+    let large = ok(&body);
+    let address = serve(move |mut stream, n| {
+        while request(&mut stream).is_some() {
+            let answer = if n % 2 == 0 { &large } else { &small };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    });
+    // Room for one of them and no more; the pages are not given back before the end.
+    let share = PageShare::new(3 * body.len());
+    let mut net = Net::new(|s| s.pages = share.clone());
+    for _ in 0..PAGES {
+        net.order(page(address));
+    }
+    let (mut done, mut paused) = (Vec::new(), 0);
+    let start = net.clock.now();
+    while done.len() < PAGES && net.clock.now() - start < PATIENCE {
+        net.lane.park(Duration::from_millis(20));
+        net.turn(&mut done);
+        paused = paused.max(net.lane.load().paused);
+    }
+    assert_eq!(done.len(), PAGES, "{:?}", net.lane.load());
+    assert!(paused > 0 && net.lane.load().paused == 0);
+    for page in &done {
+        assert_eq!(page.outcome, Outcome::Fetched);
+        assert!(page.body() == body.as_bytes() || page.body() == b"small");
+    }
+    assert!(!share.has(0), "those that were favoured took more");
+    drop(done);
+    assert!(share.has(3 * body.len()), "all is given back");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! * An order that finds no descriptor free waits, and is tried again when a connection has closed; it never spins.
 
 mod dialling;
+mod paused;
 
 pub(super) use dialling::is_scarce;
 
@@ -41,6 +42,10 @@ pub(super) struct Connections {
     again: Vec<Token>,
     /// Those whose turn it is.
     round: Vec<Token>,
+    /// Connections whose pages wait for memory; some may be gone.
+    paused: VecDeque<Token>,
+    /// The connection of the flight that has all the memory it needs; it may be gone.
+    favoured: Option<Token>,
     /// Flights without a descriptor, and until when they wait.
     starved: VecDeque<(Tick, Flight)>,
     /// A connection has closed since the last starved flight was tried.
@@ -64,6 +69,8 @@ impl Connections {
             fired: Vec::new(),
             again: Vec::new(),
             round: Vec::new(),
+            paused: VecDeque::new(),
+            favoured: None,
             starved: VecDeque::new(),
             freed: false,
             starved_try: 0,
@@ -78,7 +85,7 @@ impl Connections {
 
     /// Something is to be done when time has passed.
     pub fn is_timed(&self) -> bool {
-        !self.wheel.is_empty() || !self.starved.is_empty()
+        !self.wheel.is_empty() || !self.starved.is_empty() || !self.paused.is_empty()
     }
 
     /// Takes up an order to fetch.
@@ -175,6 +182,7 @@ impl Connections {
         }
         self.fired = fired;
         self.feed_starved(now);
+        self.feed_paused();
     }
 
     /// Ends all connections; their pages come back not done.
@@ -266,8 +274,11 @@ impl Connections {
                 self.set_state(id, Some(State::Reading));
             }
         }
-        if received == Received::Again {
-            self.again.push(self.token(id));
+        let token = self.token(id);
+        match received {
+            Received::Again => self.again.push(token),
+            Received::Short => self.pause(token),
+            _ => {}
         }
     }
 
@@ -351,7 +362,7 @@ impl Connections {
                 let came = flight.page.wire_bytes - flight.window_bytes;
                 let least = (u128::from(clocks.rate_min) * u128::from(clocks.rate_window)
                     / u128::from(SECOND)) as u64;
-                let slow = now >= flight.window_due && came < least;
+                let slow = now >= flight.window_due && came < least && !flight.paused;
                 if now >= flight.total_due || slow {
                     let outcome = match flight.reader.has_head() {
                         true => Outcome::CutTime,

@@ -1,11 +1,14 @@
-//! Bodies that are a thousand times larger than they look: as pages, behind redirects, as robots.txt.
+//! Bodies that are a thousand times larger than they look: as pages, behind redirects, as robots.txt. And many at once
+//! that are as large as they look.
 
 use super::super::program::Crawl;
-use super::{Dumb, run};
+use super::{Dumb, count, run};
 use cyclosa::limits::BESIDE_BYTES;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write;
+use std::thread::sleep;
+use std::time::Duration;
 
 /// What a bomb decodes to.
 const BOMB_BYTES: usize = 1 << 30;
@@ -186,4 +189,59 @@ fn assert_pages(crawl: &Crawl, server: &Dumb, hosts: &[String]) {
             "{url}: {state} {status}"
         );
     }
+}
+
+/// Hosts that serve a large body each at the same time, and its bytes.
+const LARGE: (usize, usize) = (64, 8 << 20);
+
+#[test]
+fn large_bodies_at_once_wait_for_memory() {
+    let server = Dumb::start(|_, target, pipe| {
+        if target == "/robots.txt" {
+            return pipe.not_found();
+        }
+        let (piece, pieces) = (noise(64 << 10), LARGE.1 / (64 << 10));
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n";
+        pipe.say(format!("{head}Content-Length: {}\r\n\r\n", LARGE.1))
+            && (0..pieces).all(|_| {
+                sleep(Duration::from_millis(1));
+                pipe.say(&piece)
+            })
+    });
+    let seeds: Vec<String> = (0..LARGE.0)
+        .map(|n| server.url(&format!("h{n}.test"), "/"))
+        .collect();
+    let crawl = Crawl::new(&seeds, &["--quiet", "--memory", "128MiB"]);
+    let (_, used) = run(&crawl);
+    println!(
+        "{} bodies of {} MiB at once with --memory 128MiB: {used:?}",
+        LARGE.0,
+        LARGE.1 >> 20
+    );
+    assert!(
+        used.peak_mib <= 128 + (BESIDE_BYTES >> 20) as u64,
+        "{used:?}"
+    );
+    let report = crawl.report();
+    assert_eq!(
+        count(&crawl, "outcomes", "fetched"),
+        LARGE.0 as u64,
+        "{report}"
+    );
+    assert!(
+        report["bytes"].as_u64() >= Some((LARGE.0 * LARGE.1) as u64),
+        "none is cut"
+    );
+}
+
+/// Bytes that do not compress.
+fn noise(n: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..n).map(|_| next()).collect()
 }

@@ -27,7 +27,10 @@ fn flood(n: usize, link: fn(usize) -> String) -> (Crawl, Used) {
         pipe.html(links.as_bytes())
     });
     let most = (pages + 1).to_string();
+    // All of them are ordered before any link is known, so none but them is fetched whatever goes first.
     let bounds = [
+        "--per-host",
+        &most,
         "--quiet",
         "--robots",
         "ignore",
@@ -39,7 +42,12 @@ fn flood(n: usize, link: fn(usize) -> String) -> (Crawl, Used) {
         "--hosts-per-domain",
         "1000000",
     ];
-    let crawl = Crawl::new(&[server.url("a.test", "/")], &bounds);
+    let lists = (0..pages).map(|p| server.url("a.test", &format!("/list/{p}")));
+    let seeds: Vec<String> = [server.url("a.test", "/")]
+        .into_iter()
+        .chain(lists)
+        .collect();
+    let crawl = Crawl::new(&seeds, &bounds);
     let (_, used) = run(&crawl);
     (crawl, used)
 }
