@@ -35,7 +35,7 @@ fn sound() -> &'static Sound {
         for found in all(&reader) {
             bodies.insert(found.position, reader.payload(&found).expect("sound"));
         }
-        assert!(bodies.len() > 40, "{} records", bodies.len());
+        assert!(bodies.len() > 50, "{} records", bodies.len());
         Sound { files, bodies }
     })
 }
