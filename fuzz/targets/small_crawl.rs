@@ -32,7 +32,7 @@ const TURNS_MAX: usize = 1_000_000;
 fn sizes() -> LogSizes {
     LogSizes {
         first: 8 << 10,
-        max: 32 << 10,
+        max: 16 << 10,
     }
 }
 
@@ -45,7 +45,7 @@ pub fn config(memory: u64) -> Config {
         scope: Scope::Hosts,
         robots: Robots::Obey,
         delay: 20 * MILLISECOND,
-        concurrency: 16,
+        concurrency: 8,
         memory,
         checkpoint_every: SECOND,
         ..Config::default()
