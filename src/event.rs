@@ -211,7 +211,8 @@ pub struct Page {
     pub tries: u8,
     /// What was known of its host's pace when it was ordered; its credit is one of those for such hosts.
     pub pace: Pace,
-    /// The checked address to connect to; where that failed and another of `addresses` was tried, that one.
+    /// The checked address to connect to; where that failed and another of `addresses` was tried, that one. Unspecified
+    /// (`0.0.0.0`) where the name is left to a proxy.
     pub address: Option<SocketAddr>,
 
     // --- the answer, written by the fetcher ---

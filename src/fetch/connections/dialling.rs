@@ -3,13 +3,13 @@
 //! What must hold: where a connection does not come about the next address of the host has its turn, but not where the
 //! proxy is at fault; an order that finds no descriptor waits in line.
 
-use super::super::exchange::{Connection, Flight, State};
-use super::super::tls::Shaken;
-use super::super::transport::Transport;
-use super::super::way::{Dug, dig, way};
-use super::super::wheel::STEP;
 use super::{Connections, Slot, owner};
 use crate::event::{Outcome, Page};
+use crate::fetch::exchange::{Connection, Flight, State};
+use crate::fetch::tls::Shaken;
+use crate::fetch::transport::Transport;
+use crate::fetch::way::{Dug, dig, way};
+use crate::fetch::wheel::STEP;
 use crate::limits::{CONNECT_NEXT_MS, DESCRIPTOR_WAIT_MS, HEADROOM_BYTES, PROXY_FULL_MS};
 use crate::protocol::http1::Reader;
 use crate::protocol::tunnel::Tunnel;
